@@ -1,0 +1,139 @@
+"""The action grammar: what a doctor's utterance means.
+
+    question: Do you smoke?
+    answer: C
+    <think>anything</think> Answer: [C. Ceftriaxone] (confidence: 0.8)
+
+`parse_action` turns any string into an `Action` and never raises on a string; `resolve_answer` turns the text of an
+answer into option keys.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from promed_env.case import Case, Option
+
+__all__ = ["MAX_ACTION_LENGTH", "Action", "Kind", "normalise", "parse_action", "resolve_answer"]
+
+Kind = Literal["question", "answer", "invalid"]
+
+MAX_ACTION_LENGTH = 8192
+"""Longer actions, in characters, are invalid."""
+
+_MARK = re.compile(r"\b(question|answer)[ \t]*[:\uff1a]", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
+_CONFIDENCE = re.compile(
+    r"[(\uff08]\s*confidence\s*[:=\uff1a]\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*[)\uff09]\s*\.?\s*$", re.IGNORECASE
+)
+_DECORATION = " \t\r\n*_#`"
+_BRACKETS = str.maketrans("", "", "[]{}<>\u3010\u3011")
+_KEY_THEN_TEXT = re.compile(r"\(?([A-Za-z])\)?\s*(?:[.:)\uff1a\u3001,-]|$)\s*(.*)", re.DOTALL)
+_KEY_LIST = re.compile(r"[A-Za-z](?:\s*(?:,|;|/|&|\+|\u3001|\uff0c|\band\b|\s)\s*[A-Za-z])*")
+_COMPACT_KEYS = re.compile(r"[A-Z]{2,}")
+_NOT_WORD = re.compile(r"[^\w%]+")
+_PREFACE = re.compile(r"^(?:the\s+)?(?:(?:correct|best|final)\s+)?(?:option|answer|choice)\s+(?:is\s+)?", re.IGNORECASE)
+
+
+class Action(NamedTuple):
+    """One parsed utterance.
+
+    Attributes:
+        kind: "question", "answer" or "invalid".
+        text: The question, or the answer's text; what was wrong, if invalid.
+        confidence: Stated confidence in the answer, from 0 to 1, or None.
+    """
+
+    kind: Kind
+    text: str
+    confidence: float | None = None
+
+
+def parse_action(utterance: str) -> Action:
+    """Parse an utterance; linear in its length, and defined for every string.
+
+    An utterance is `question: ...` or `answer: ...`, case-insensitive, after an optional `<think>...</think>`. Several questions
+    are one question turn (the patient hears the first); a question and an answer together, several answers, neither, or an
+    empty one are invalid, as is anything over `MAX_ACTION_LENGTH` characters.
+    """
+    if len(utterance) > MAX_ACTION_LENGTH:
+        return Action("invalid", f"longer than {MAX_ACTION_LENGTH} characters")
+    text = utterance
+    if "<think>" in text:
+        opening, _, rest = text.partition("<think>")
+        _, closed, text = rest.rpartition("</think>")
+        if opening.strip() or not closed:
+            return Action("invalid", "unbalanced <think>")
+    if not text.isprintable():
+        text = _CONTROL.sub(" ", text)
+    marks = list(_MARK.finditer(text))
+    if not marks or text[: marks[0].start()].strip(_DECORATION):
+        return Action("invalid", "neither a question nor an answer")
+    kinds = {mark[1].lower() for mark in marks}
+    first = marks[0]
+    end = marks[1].start() if len(marks) > 1 else len(text)
+    body = text[first.end() : end].strip(_DECORATION)
+    if len(kinds) == 2:
+        return Action("invalid", "both a question and an answer")
+    if kinds == {"question"}:
+        return Action("question", body) if body else Action("invalid", "an empty question")
+    if len(marks) > 1:
+        return Action("invalid", "more than one answer")
+    confidence = None
+    if stated := _CONFIDENCE.search(body):
+        confidence = float(stated[1]) / (100 if stated[2] else 1)
+        confidence = confidence if confidence <= 1 else None
+        body = body[: stated.start()].strip(_DECORATION)
+    return Action("answer", body, confidence) if body else Action("invalid", "an empty answer")
+
+
+@lru_cache(maxsize=8192)
+def normalise(text: str) -> str:
+    """Lower case, compatibility forms folded, punctuation and spacing reduced to single spaces."""
+    return _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", text).lower()).strip()
+
+
+def resolve_answer(text: str, case: Case, *, keys: bool = True) -> tuple[str, ...]:
+    """The option keys that an answer names.
+
+    Accepts an option's text, a key ("C", "c)", "[C]", "C. Ceftriaxone", "option C"), or several keys ("A, C", "A and C",
+    "ABD"). What names no option of the case gives ().
+
+    Args:
+        text: The answer without its marker.
+        case: The case that is answered.
+        keys: Whether keys are accepted; without them only an option's text is (the doctor has not been shown any keys).
+
+    Returns:
+        Distinct keys in the order of the options.
+    """
+    plain = text.translate(_BRACKETS).strip().rstrip(".").strip()
+    by_text = {normalise(option.text): option.key for option in case.options}
+    if key := by_text.get(normalise(plain)):
+        return (key,)
+    if not keys:
+        return ()
+    plain = _PREFACE.sub("", plain)
+    known = {option.key.upper(): option.key for option in case.options}
+    if plain.upper() in known:
+        return (known[plain.upper()],)
+    if _KEY_LIST.fullmatch(plain):
+        named = [part.upper() for part in re.findall(r"\b[A-Za-z]\b", plain)]
+    elif _COMPACT_KEYS.fullmatch(plain):
+        named = list(plain)
+    elif (match := _KEY_THEN_TEXT.fullmatch(plain)) and _agrees(match[2], match[1], case.options):
+        named = [match[1].upper()]
+    else:
+        return ()
+    if not set(named) <= known.keys():
+        return ()
+    return tuple(option.key for option in case.options if option.key.upper() in named)
+
+
+def _agrees(text: str, key: str, options: tuple[Option, ...]) -> bool:
+    """Whether the words after a key do not name another option."""
+    words = normalise(text)
+    return not any(normalise(option.text) == words and option.key.upper() != key.upper() for option in options)

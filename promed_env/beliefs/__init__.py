@@ -1,0 +1,79 @@
+"""Beliefs: who would answer what, knowing a set of facts.
+
+A belief maps (case, coalitions of facts) to log p(option | facts). It is what Shapley values, information gain and
+planning are computed from. `evidence` reads the table that a case carries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promed_env.beliefs.evidence import EvidenceBelief
+from promed_env.case import Case
+
+__all__ = ["Belief", "EvidenceBelief", "key_log_probability", "make_belief", "posteriors"]
+
+
+@runtime_checkable
+class Belief(Protocol):
+    """What every belief offers. Implementations are hashable, so that Shapley values can be remembered per belief."""
+
+    @property
+    def name(self) -> str:
+        """A short name for results and annotations."""
+
+    def covers(self, case: Case) -> bool:
+        """Whether the belief can be computed for this case."""
+
+    def __call__(self, case: Case, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """log p(option | facts): (m, n_facts) bool -> (m, n_options) float64, in nats."""
+
+
+def key_log_probability(case: Case, log_probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log p(key), the belief in the right options together: (m, n_options) -> (m,), in nats."""
+    columns = [index for index, option in enumerate(case.options) if option.key in case.answer]
+    return np.logaddexp.reduce(log_probabilities[:, columns], axis=1)
+
+
+def posteriors(
+    belief: Belief, cases: Sequence[Case], known: Sequence[frozenset[int]]
+) -> list[NDArray[np.float64]]:
+    """The belief after each of many dialogues, in one call where the belief offers `batch(cases, coalitions)`.
+
+    Args:
+        belief: The belief.
+        cases: The cases, length m.
+        known: The facts known in each, length m.
+
+    Returns:
+        For each case log p(option | known), shape (n_options,), in nats.
+    """
+    coalitions = []
+    for case, facts in zip(cases, known, strict=True):
+        coalition = np.zeros(case.n_facts, dtype=bool)
+        coalition[list(facts)] = True
+        coalitions.append(coalition)
+    batch = getattr(belief, "batch", None)
+    if batch is not None:
+        return list(batch(cases, coalitions))
+    return [belief(case, coalition[None])[0] for case, coalition in zip(cases, coalitions, strict=True)]
+
+
+def make_belief(belief: str | Belief | None) -> Belief | None:
+    """Resolve a belief given by name.
+
+    Args:
+        belief: "evidence", an object with the `Belief` interface, or None for no belief.
+
+    Raises:
+        ValueError: The name is unknown.
+    """
+    if not isinstance(belief, str):
+        return belief
+    if belief == "evidence":
+        return EvidenceBelief()
+    raise ValueError(f"unknown belief {belief!r}; expected 'evidence', an object with the Belief interface, or None")

@@ -1,0 +1,141 @@
+"""One step of a consultation: from an utterance to the next state, and from two states to what the learner is told.
+
+`ConsultationEnv` and `ConsultationVectorEnv` are shells around this module, so that both obey the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from promed_env import phrases
+from promed_env.actions import parse_action
+from promed_env.case import Case
+from promed_env.consultation import Consultation, Tracker
+from promed_env.errors import InvalidAction
+from promed_env.patients import Patient, Reply
+from promed_env.phrases import ShowOptions
+from promed_env.rewards import SIG, DistributedReward, RewardTerm, WeightedSum
+
+__all__ = ["Dynamics"]
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """The rules of the consultation around a patient, a tracker and a reward.
+
+    Attributes:
+        patient: Who replies.
+        reward: What a step pays.
+        tracker: Which facts count as known; None means those that replies disclosed.
+        show_options: When the doctor sees the options.
+        dataset: What the cases are, for `info["dataset"]`.
+    """
+
+    patient: Patient
+    reward: RewardTerm
+    tracker: Tracker | None
+    show_options: ShowOptions
+    dataset: str
+    sig: SIG | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sig", next(_sig_terms(self.reward), None))
+
+    def hear(self, before: Consultation, utterance: str) -> Consultation | str:
+        """The next state; or the question, where the patient has to reply before there is one.
+
+        Raises:
+            InvalidAction: The action is not a string.
+        """
+        if not isinstance(utterance, str):
+            raise InvalidAction(
+                f'an action is a string such as "question: Do you smoke?" or "answer: A", not {type(utterance).__name__}'
+            )
+        if before.finished:
+            return before
+        kind, text, confidence = parse_action(utterance)
+        if kind == "question":
+            return before.fail("an answer was due") if before.must_answer else text
+        if kind == "invalid":
+            return before.fail(text)
+        shown = self.show_options == "always" or (self.show_options == "at_answer" and before.must_answer)
+        reveal = self.show_options == "at_answer" and not shown
+        return before.answer(text, confidence, keys=shown, reveal=reveal)
+
+    def told(self, before: Consultation, question: str, reply: Reply) -> Consultation:
+        """The state after the patient's reply."""
+        known = None if self.tracker is None else self.tracker.known(before, question, reply)
+        return before.ask(question, reply, known)
+
+    def opening(self, consultation: Consultation) -> str:
+        """The first observation."""
+        return phrases.opening(consultation.case, consultation.max_questions, self.show_options)
+
+    def observation(self, before: Consultation, after: Consultation) -> str:
+        """The newest text: the reply or a notice, then the budget."""
+        case, language = after.case, after.case.language
+        if after is before:
+            return phrases.over(language)
+        turn = after.turns[-1]
+        if after.finished:
+            return phrases.over(language, due=turn.kind == "invalid", unknown=turn.chosen == () and turn.kind == "answer")
+        left = phrases.budget(language, after.questions_left)
+        if turn.reply is not None:
+            text = turn.reply.text
+        elif turn.kind == "invalid":
+            text = phrases.invalid(language, turn.text)
+        else:
+            return f"{phrases.reveal(case)}\n{left}"
+        if self.show_options == "at_answer" and after.must_answer:
+            return f"{text}\n{phrases.reveal(case)}\n{left}"
+        return f"{text}\n{left}"
+
+    def reset_info(self, consultation: Consultation) -> dict[str, Any]:
+        """`info` after a reset."""
+        return {"case_id": consultation.case.case_id, "dataset": self.dataset, "turn": 0}
+
+    def info(self, before: Consultation, after: Consultation, terms: dict[str, float]) -> dict[str, Any]:
+        """`info` after a step (`docs/environment.md` lists the keys)."""
+        turn = after.turns[-1]
+        idle = after is before
+        reply = None if idle else turn.reply
+        new = () if after.known is before.known else tuple(sorted(after.known - before.known))
+        info: dict[str, Any] = {
+            "case_id": after.case.case_id,
+            "dataset": self.dataset,
+            "turn": len(after.turns),
+            "kind": "invalid" if idle else turn.kind,
+            "disclosed": () if reply is None else reply.disclosed,
+            "new": new,
+            "informant": None if reply is None else reply.informant,
+            "reward_terms": terms,
+        }
+        if after.finished:
+            info["correct"] = after.correct
+            info["chosen"] = after.chosen
+            info["answer"] = after.case.answer
+            info["turn_rewards"] = tuple(self.reward.hindsight(after).tolist())
+            info["fact_recall"] = after.fact_recall
+            if turn.confidence is not None:
+                info["confidence"] = turn.confidence
+            sig = self.sig or (SIG() if _annotated(after.case) else None)
+            if sig is not None:
+                info["sig_total"] = float(sig.gains(after).sum())
+        return info
+
+
+def _annotated(case: Case) -> bool:
+    return case.shapley is not None and "all" in case.shapley.values
+
+
+def _sig_terms(reward: RewardTerm) -> Iterator[SIG]:
+    """The SIG terms of a reward; `info["sig_total"]` sums up the first."""
+    if isinstance(reward, SIG):
+        yield reward
+    elif isinstance(reward, DistributedReward):
+        yield reward.sig
+    elif isinstance(reward, WeightedSum):
+        for _, term in reward.parts:
+            yield from _sig_terms(term)

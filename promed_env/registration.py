@@ -1,0 +1,26 @@
+"""The environments' ids: one table, one loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gymnasium.envs.registration import register, registry
+
+__all__ = ["ENVIRONMENTS", "register_environments"]
+
+ENVIRONMENTS: dict[str, dict[str, Any]] = {
+    "ProMed-MedQA-v0": {"dataset": "medqa"},
+}
+"""Environment id -> keyword arguments of `ConsultationEnv`."""
+
+
+def register_environments() -> None:
+    """Register every id with Gymnasium; does nothing for an id that is registered already."""
+    for env_id, kwargs in ENVIRONMENTS.items():
+        if env_id not in registry:
+            register(
+                id=env_id,
+                entry_point="promed_env.env:ConsultationEnv",
+                vector_entry_point="promed_env.vector:ConsultationVectorEnv",
+                kwargs=kwargs,
+            )

@@ -1,0 +1,507 @@
+"""Reward terms: pure functions of two consecutive states of a consultation, which add and scale.
+
+    reward = 2 * SIG() + 3 * Diagnosis() - 0.05 * QuestionCost()
+    reward = make_reward("2*sig + 3*diagnosis")           # the same language, as a string that fits into a JSON spec
+
+A term pays at every step (the causal view). `hindsight(final)` tells, after the end, what each turn earned; both views
+have the same sum (`docs/rewards.md`). Source of SIG and of the `promed` preset: ProMed, https://arxiv.org/abs/2508.13514.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promed_env.beliefs import Belief, key_log_probability, posteriors
+from promed_env.case import Case, Game
+from promed_env.consultation import Consultation
+from promed_env.errors import BeliefRequired
+from promed_env.shapley import case_shapley
+
+__all__ = [
+    "PRESETS",
+    "SIG",
+    "BeliefGain",
+    "BySIG",
+    "Diagnosis",
+    "DistributedReward",
+    "Distribution",
+    "Evenly",
+    "FactRecall",
+    "Format",
+    "InformationGain",
+    "PartialCredit",
+    "QuestionCost",
+    "RewardTerm",
+    "WeightedSum",
+    "Weighting",
+    "fact_weights",
+    "make_reward",
+    "shapley_of",
+]
+
+Weighting = Literal["softmax", "signed", "positive", "uniform"]
+
+
+class RewardTerm:
+    """Base class of reward terms. A subclass sets `name` and defines `__call__`; it holds no state."""
+
+    name: str
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """What the step from `before` to `after` pays."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(before, after)")
+
+    def terms(self, before: Consultation, after: Consultation) -> dict[str, float]:
+        """The step's reward by name; the values add up to `self(before, after)`."""
+        return {self.name: self(before, after)}
+
+    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> list[dict[str, float]]:
+        """`terms` for many steps at once; override it for a judge that wants many at once."""
+        return [self.terms(before, after) for before, after in zip(befores, afters, strict=True)]
+
+    def hindsight(self, final: Consultation) -> NDArray[np.float64]:
+        """What each turn of a consultation earned, seen from its end: (n_turns,). By default what each step paid."""
+        states = [final.prefix(turn) for turn in range(final.turn + 1)]
+        return np.array([self(states[turn], states[turn + 1]) for turn in range(final.turn)], dtype=np.float64)
+
+    def bind(self, belief: Belief | None) -> RewardTerm:
+        """This term with `belief` where it needs one and was given none."""
+        return self
+
+    def check(self, case: Case) -> None:
+        """Raise `BeliefRequired` if the term cannot be computed for this case."""
+
+    def __add__(self, other: RewardTerm) -> WeightedSum:
+        return WeightedSum((*_parts(self), *_parts(other)))
+
+    def __sub__(self, other: RewardTerm) -> WeightedSum:
+        return self + -1.0 * other
+
+    def __mul__(self, weight: float) -> WeightedSum:
+        return WeightedSum(tuple((weight * own, term) for own, term in _parts(self)))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> WeightedSum:
+        return -1.0 * self
+
+
+@dataclass(frozen=True)
+class WeightedSum(RewardTerm):
+    """A weighted sum of terms; what `+` and `*` make."""
+
+    parts: tuple[tuple[float, RewardTerm], ...]
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The sum in the language of `make_reward`."""
+        return " + ".join(term.name if weight == 1 else f"{weight:g}*{term.name}" for weight, term in self.parts)
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """What the step pays: the weighted sum of the terms."""
+        return sum(self.terms(before, after).values())
+
+    def terms(self, before: Consultation, after: Consultation) -> dict[str, float]:
+        """Weighted values by name; terms of the same name are added."""
+        values: dict[str, float] = {}
+        for weight, term in self.parts:
+            values[term.name] = values.get(term.name, 0.0) + weight * term(before, after)
+        return values
+
+    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> list[dict[str, float]]:
+        """See `RewardTerm.batch`; every term gets the whole batch."""
+        rows: list[dict[str, float]] = [{} for _ in befores]
+        for weight, term in self.parts:
+            for row, own in zip(rows, term.batch(befores, afters), strict=True):
+                for name, value in own.items():
+                    row[name] = row.get(name, 0.0) + weight * value
+        return rows
+
+    def hindsight(self, final: Consultation) -> NDArray[np.float64]:
+        """The weighted sum of the terms' hindsight views."""
+        total = np.zeros(final.turn)
+        for weight, term in self.parts:
+            total += weight * np.asarray(term.hindsight(final), dtype=np.float64)
+        return total
+
+    def bind(self, belief: Belief | None) -> WeightedSum:
+        """Bind every term."""
+        return WeightedSum(tuple((weight, term.bind(belief)) for weight, term in self.parts))
+
+    def check(self, case: Case) -> None:
+        """Check every term."""
+        for _, term in self.parts:
+            term.check(case)
+
+
+def _parts(term: RewardTerm) -> tuple[tuple[float, RewardTerm], ...]:
+    return term.parts if isinstance(term, WeightedSum) else ((1.0, term),)
+
+
+def shapley_of(case: Case, belief: Belief | None, game: Game) -> NDArray[np.float64]:
+    """Shapley values of the case's facts, (n_facts,), in nats: from its annotation, or else from the belief.
+
+    Raises:
+        BeliefRequired: The case has no annotation of this game, and there is no belief that covers it.
+    """
+    note = case.shapley
+    if note is not None and game in note.values and (belief is None or belief.name == note.belief):
+        return note.values[game]
+    _require(case, belief, f"SIG (game {game!r})", annotation=True)
+    assert belief is not None
+    return case_shapley(case, belief, game).values
+
+
+def _require(case: Case, belief: Belief | None, what: str, *, annotation: bool = False) -> None:
+    if belief is None or not belief.covers(case):
+        missing = "no belief was given" if belief is None else f"the belief {belief.name!r} does not cover it"
+        raise BeliefRequired(
+            f"{what} cannot be computed for case {case.case_id!r}: "
+            f"{'it carries no Shapley annotation and ' if annotation else ''}{missing}. Three ways out: use a data set "
+            "annotated with Shapley values or evidence tables; pass belief=...; or choose another reward, such as "
+            "'diagnosis', 'fact_recall' or 'sig_uniform'."
+        )
+
+
+@lru_cache(maxsize=8192)
+def fact_weights(
+    case: Case, belief: Belief | None, game: Game, weighting: Weighting, temperature: float
+) -> tuple[float, ...]:
+    """The weight w_i of every fact, length n_facts; facts that are no players of the game weigh 0.
+
+    "softmax" gives exp(phi / temperature), normalised over the players; "signed" phi itself; "positive" max(phi, 0);
+    "uniform" 1 / number of players, and needs no belief.
+
+    Raises:
+        BeliefRequired: See `shapley_of`.
+    """
+    players = np.array(case.hidden if game == "presentation" else range(case.n_facts), dtype=np.int64)
+    weights = np.zeros(case.n_facts)
+    if not len(players):
+        return ()  if not case.n_facts else tuple(weights.tolist())
+    if weighting == "uniform":
+        weights[players] = 1 / len(players)
+    else:
+        phi = shapley_of(case, belief, game)[players]
+        if weighting == "softmax":
+            scaled = np.exp((phi - phi.max()) / temperature)
+            weights[players] = scaled / scaled.sum()
+        else:
+            weights[players] = np.maximum(phi, 0) if weighting == "positive" else phi
+    return tuple(weights.tolist())
+
+
+@dataclass(frozen=True)
+class SIG(RewardTerm):
+    """Shapley Information Gain: the weights of the facts that a turn made known. A fact is paid once.
+
+    Attributes:
+        weights: How Shapley values become weights, see `fact_weights`. Softmax with temperature 2 is the paper's.
+        temperature: Temperature of the softmax, in nats.
+        game: "all" (the paper) or "presentation", see `promed_env.shapley`.
+        potential: Take back at the end what was paid, so that the term shapes without changing the optimal policy.
+        belief: Source of the values where the case carries none; set by the environment if None.
+    """
+
+    weights: Weighting = "softmax"
+    temperature: float = 2.0
+    game: Game = "all"
+    potential: bool = False
+    belief: Belief | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights not in get_args(Weighting):
+            raise ValueError(f"unknown SIG weights {self.weights!r}; expected one of {', '.join(get_args(Weighting))}")
+        if self.game not in get_args(Game):
+            raise ValueError(f"unknown game {self.game!r}; expected one of {', '.join(get_args(Game))}")
+        if not self.temperature > 0:
+            raise ValueError(f"the temperature must be positive, got {self.temperature}")
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """ "sig", or "sig_" and the weighting."""
+        return "sig" if self.weights == "softmax" else f"sig_{self.weights}"
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """SIG of one turn."""
+        gain = 0.0
+        if after.known is not before.known:
+            weights = self.fact_weights(after.case)
+            gain = sum(weights[fact] for fact in sorted(after.known - before.known))
+        if self.potential and after.finished:
+            weights = self.fact_weights(after.case)
+            gain -= sum(weights[fact] for fact in sorted(after.known - after.case.initial))
+        return gain
+
+    def gains(self, final: Consultation) -> NDArray[np.float64]:
+        """SIG of every turn, (n_turns,), without the potential's return."""
+        term = dataclasses.replace(self, potential=False) if self.potential else self
+        return RewardTerm.hindsight(term, final)
+
+    def fact_weights(self, case: Case) -> tuple[float, ...]:
+        """The weight of every fact of the case, length n_facts."""
+        return fact_weights(case, self.belief, self.game, self.weights, self.temperature)
+
+    def bind(self, belief: Belief | None) -> SIG:
+        """See `RewardTerm.bind`."""
+        return self if self.belief is not None or belief is None else dataclasses.replace(self, belief=belief)
+
+    def check(self, case: Case) -> None:
+        """See `RewardTerm.check`; computes nothing."""
+        if self.weights == "uniform" or not case.facts:
+            return
+        note = case.shapley
+        if note is None or self.game not in note.values or (self.belief and self.belief.name != note.belief):
+            _require(case, self.belief, f"SIG (game {self.game!r})", annotation=True)
+
+
+class Distribution(Protocol):
+    """How a final reward is given back to the turns that earned it."""
+
+    def __call__(self, final: Consultation, gains: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The share of every turn, (n_turns,), from the SIG of every turn, (n_turns,)."""
+
+
+@dataclass(frozen=True)
+class BySIG:
+    """The paper's SIG-guided reward distribution: a right answer gives every question its SIG again."""
+
+    def __call__(self, final: Consultation, gains: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `Distribution`."""
+        return gains if final.correct else np.zeros_like(gains)
+
+
+@dataclass(frozen=True)
+class Evenly:
+    """The same sum as `BySIG`, shared evenly among the questions: credit without attribution, for comparison."""
+
+    def __call__(self, final: Consultation, gains: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `Distribution`."""
+        asked = np.array([turn.kind == "question" for turn in final.turns], dtype=np.float64)
+        if not final.correct or not asked.any():
+            return np.zeros_like(gains)
+        return asked * gains.sum() / asked.sum()
+
+
+@dataclass(frozen=True)
+class DistributedReward(RewardTerm):
+    """A final reward that depends on how the answer was reached.
+
+    `step` pays its whole sum at the end, when it is known; `hindsight` gives it to the turns as the distribution says.
+
+    Attributes:
+        distribution: How it is distributed; replace it to study credit assignment.
+        sig: Where the SIG of every turn comes from.
+    """
+
+    distribution: Distribution = BySIG()
+    sig: SIG = SIG()
+    name: ClassVar[str] = "distributed"
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """The sum of all shares, at the end."""
+        return float(self.hindsight(after).sum()) if after.finished and not before.finished else 0.0
+
+    def hindsight(self, final: Consultation) -> NDArray[np.float64]:
+        """The share of every turn, (n_turns,); zero before the end."""
+        if not final.finished:
+            return np.zeros(final.turn)
+        return np.asarray(self.distribution(final, self.sig.gains(final)), dtype=np.float64)
+
+    def bind(self, belief: Belief | None) -> DistributedReward:
+        """See `RewardTerm.bind`."""
+        return dataclasses.replace(self, sig=self.sig.bind(belief))
+
+    def check(self, case: Case) -> None:
+        """See `RewardTerm.check`."""
+        self.sig.check(case)
+
+
+@dataclass(frozen=True)
+class Diagnosis(RewardTerm):
+    """1 for a right answer, at the end. Right means exactly the right keys."""
+
+    name: ClassVar[str] = "diagnosis"
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """See the class."""
+        return float(after.finished and after.correct)
+
+
+@dataclass(frozen=True)
+class PartialCredit(RewardTerm):
+    """Overlap of chosen and right keys, |both| / |either|, at the end: for questions with several right options."""
+
+    name: ClassVar[str] = "partial_credit"
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """See the class."""
+        if not after.finished:
+            return 0.0
+        chosen, right = set(after.chosen), set(after.case.answer)
+        return len(chosen & right) / len(chosen | right)
+
+
+@dataclass(frozen=True)
+class Format(RewardTerm):
+    """-1 for an invalid turn."""
+
+    name: ClassVar[str] = "format"
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """See the class."""
+        return -1.0 if after.turns[-1].kind == "invalid" else 0.0
+
+
+@dataclass(frozen=True)
+class QuestionCost(RewardTerm):
+    """1 for every turn that is not the final answer; give it a negative weight."""
+
+    name: ClassVar[str] = "question_cost"
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """See the class."""
+        return float(not after.finished)
+
+
+@dataclass(frozen=True)
+class FactRecall(RewardTerm):
+    """Share of the hidden facts that a turn made known."""
+
+    name: ClassVar[str] = "fact_recall"
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """See the class."""
+        new = len(after.known) - len(before.known)
+        return new / (after.case.n_facts - len(after.case.initial)) if new else 0.0
+
+
+@dataclass(frozen=True)
+class _BeliefTerm(RewardTerm):
+    """A difference of a function of the belief, paid when facts become known."""
+
+    belief: Belief | None = None
+
+    def potential(self, case: Case, log_probabilities: NDArray[np.float64]) -> float:
+        """The function, from log p(option), (n_options,)."""
+        raise NotImplementedError(f"{type(self).__name__} must define potential(case, log_probabilities)")
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """The rise of the potential from `before` to `after`."""
+        return self.batch([before], [after])[0][self.name]
+
+    def terms(self, before: Consultation, after: Consultation) -> dict[str, float]:
+        """See `RewardTerm.terms`."""
+        return self.batch([before], [after])[0]
+
+    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> list[dict[str, float]]:
+        """See `RewardTerm.batch`: one call of the belief for all steps that made facts known."""
+        moved = [index for index, after in enumerate(afters) if after.known != befores[index].known]
+        values = [0.0] * len(afters)
+        if moved:
+            states = [befores[index] for index in moved] + [afters[index] for index in moved]
+            for state in states:
+                self.check(state.case)
+            assert self.belief is not None
+            beliefs = posteriors(self.belief, [state.case for state in states], [state.known for state in states])
+            levels = [self.potential(state.case, row) for state, row in zip(states, beliefs, strict=True)]
+            for position, index in enumerate(moved):
+                values[index] = levels[len(moved) + position] - levels[position]
+        return [{self.name: value} for value in values]
+
+    def bind(self, belief: Belief | None) -> _BeliefTerm:
+        """See `RewardTerm.bind`."""
+        return self if self.belief is not None or belief is None else dataclasses.replace(self, belief=belief)
+
+    def check(self, case: Case) -> None:
+        """See `RewardTerm.check`."""
+        _require(case, self.belief, self.name)
+
+
+@dataclass(frozen=True)
+class InformationGain(_BeliefTerm):
+    """Decrease of the entropy of the belief over the options, in nats."""
+
+    name: ClassVar[str] = "information_gain"
+
+    def potential(self, case: Case, log_probabilities: NDArray[np.float64]) -> float:
+        """Minus the entropy, in nats."""
+        return float((np.exp(log_probabilities) * log_probabilities).sum())
+
+
+@dataclass(frozen=True)
+class BeliefGain(_BeliefTerm):
+    """Rise of log p(key) under the belief, in nats."""
+
+    name: ClassVar[str] = "belief_gain"
+
+    def potential(self, case: Case, log_probabilities: NDArray[np.float64]) -> float:
+        """log p(key), in nats."""
+        return float(key_log_probability(case, log_probabilities[None])[0])
+
+
+_TERMS: dict[str, Callable[[], RewardTerm]] = {
+    "sig": SIG,
+    "sig_signed": lambda: SIG("signed"),
+    "sig_positive": lambda: SIG("positive"),
+    "sig_uniform": lambda: SIG("uniform"),
+    "distributed": DistributedReward,
+    "diagnosis": Diagnosis,
+    "partial_credit": PartialCredit,
+    "format": Format,
+    "question_cost": QuestionCost,
+    "fact_recall": FactRecall,
+    "information_gain": InformationGain,
+    "belief_gain": BeliefGain,
+}
+
+PRESETS: dict[str, str] = {
+    "promed": "2*sig + distributed + 3*diagnosis + format",
+    "promed_signed": "2*sig_signed + 3*diagnosis + format",
+    "sig": "sig",
+    "diagnosis": "diagnosis",
+    "information_gain": "information_gain",
+    "fact_recall": "fact_recall",
+}
+"""Named rewards. `promed` has the weights of the authors' code: alpha 2, beta 1, gamma 3, and -1 for an invalid turn."""
+
+_PART = re.compile(r"\s*([+-]?)\s*(?:(\d+(?:\.\d*)?(?:e-?\d+)?|\.\d+)\s*\*\s*)?([a-z_]+)\s*")
+
+
+def make_reward(reward: str | RewardTerm) -> RewardTerm:
+    """Resolve a reward.
+
+    Args:
+        reward: A preset's name, a weighted sum of terms such as "2*information_gain + 3*diagnosis - 0.05*question_cost", or a
+            term, which is returned as it is.
+
+    Raises:
+        ValueError: The string is no such sum; the message lists the names.
+        TypeError: The object is no `RewardTerm`.
+    """
+    if isinstance(reward, RewardTerm):
+        return reward
+    if not isinstance(reward, str):
+        raise TypeError(f"a reward is a string or a RewardTerm, not {type(reward).__name__}; subclass RewardTerm")
+    text = PRESETS.get(reward, reward)
+    parts: list[tuple[float, RewardTerm]] = []
+    position = 0
+    while position < len(text) or not parts:
+        match = _PART.match(text, position)
+        if not match or match[3] not in _TERMS or (bool(parts) and not match[1]):
+            raise ValueError(
+                f"unknown reward {reward!r}; expected a preset ({', '.join(PRESETS)}) or a weighted sum such as "
+                f"'2*sig + 3*diagnosis' of {', '.join(_TERMS)}"
+            )
+        weight = float(match[2] or 1) * (-1 if match[1] == "-" else 1)
+        parts.append((weight, _TERMS[match[3]]()))
+        position = match.end()
+    return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else WeightedSum(tuple(parts))

@@ -1,0 +1,270 @@
+"""`ConsultationVectorEnv`: many consultations at once, with one patient call and one reward call a step.
+
+With numpy components it equals `SyncVectorEnv` of single environments under the same autoreset mode, transition for
+transition, where environment i has `shard=(i, num_envs)`. `gym.make_vec("ProMed-MedQA-v0", num_envs=256)` makes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from promed_env.consultation import Consultation
+from promed_env.env import CaseSource, ConsultationEnv
+from promed_env.patients import Reply
+
+__all__ = ["ConsultationVectorEnv"]
+
+Observations = Any  # tuple of strings; a dict of arrays with actions="menu"
+
+
+class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
+    """Batched consultations; keywords as `ConsultationEnv`, and those below.
+
+    Infos follow Gymnasium's convention: an array per key and a mask `_key`. `render` is not offered.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        actions: str = "text",
+        render_mode: None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Make the environments.
+
+        Args:
+            num_envs: How many.
+            autoreset_mode: "NextStep", "SameStep" or "Disabled", see https://farama.org/Vector-Autoreset-Mode.
+            actions: "text", or "menu" for the discrete actions and array observations of `MenuActions`.
+            render_mode: Must be None.
+            **kwargs: As for `ConsultationEnv`.
+
+        Raises:
+            ValueError: An argument is out of range.
+        """
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        if render_mode is not None:
+            raise ValueError("a vector of consultations does not render; make a single environment with render_mode")
+        if actions not in ("text", "menu"):
+            raise ValueError(f"actions must be 'text' or 'menu', got {actions!r}")
+        if "shard" in kwargs:
+            raise ValueError("shard is set by the vector environment: environment i deals rows i, i + num_envs, ...")
+        single = ConsultationEnv(**kwargs)
+        self._menu: Any = None
+        if actions == "menu":
+            from promed_env.wrappers import Menu
+
+            self._menu = Menu.of(single)
+        self.num_envs = num_envs
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
+        self.render_mode = None
+        self.patient, self.belief, self.reward = single.patient, single.belief, single.reward
+        self.dataset, self.dynamics = single.dataset, single.dynamics
+        source = single.source
+        self._sources = [
+            CaseSource(
+                source.cases, "", source.initial, source.order, (index, num_envs), source.max_questions
+            )
+            for index in range(num_envs)
+        ]
+        self.single_action_space = single.action_space if self._menu is None else self._menu.action_space
+        self.single_observation_space = single.observation_space if self._menu is None else self._menu.observation_space
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._rngs: list[np.random.Generator | None] = [None] * num_envs
+        self._states: list[Consultation] = []
+        self._views: list[Any] = [None] * num_envs
+        self._done = np.zeros(num_envs, dtype=np.bool_)
+
+    @property
+    def consultations(self) -> tuple[Consultation, ...]:
+        """The immutable states, one an environment."""
+        return tuple(self._states)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, dict[str, Any]]:
+        """Start consultations.
+
+        Args:
+            seed: An int s gives environment i the seed s + i; or one seed or None an environment.
+            options: "case_id": one id an environment (or None); "reset_mask": which environments to reset, bool (num_envs,).
+
+        Returns:
+            Observations of all environments, and infos of those that were reset.
+
+        Raises:
+            ValueError: seed, case_id or reset_mask do not fit num_envs.
+            DatasetError: No case has one of the ids.
+        """
+        options = dict(options or {})
+        seeds = self._seeds(seed)
+        mask = self._mask(options.get("reset_mask"))
+        case_ids = options.get("case_id")
+        if case_ids is None or isinstance(case_ids, str):
+            case_ids = [case_ids] * self.num_envs
+        if len(case_ids) != self.num_envs:
+            raise ValueError(f"options['case_id'] needs {self.num_envs} ids, got {len(case_ids)}")
+        if not self._states and not mask.all():
+            raise gym.error.ResetNeeded("the first reset must reset every environment; leave out reset_mask")
+        infos: list[dict[str, Any] | None] = [None] * self.num_envs
+        starts = list(self._states) or [None] * self.num_envs
+        for index in np.flatnonzero(mask).tolist():
+            starts[index], infos[index] = self._start(index, seeds[index], case_ids[index])
+            self._done[index] = False
+        self._states = starts  # type: ignore[assignment]  # every entry is a state now
+        return self._observe(), self._stack(infos)
+
+    def step(
+        self, actions: Any
+    ) -> tuple[Observations, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Take one turn in every environment.
+
+        Args:
+            actions: One string (or menu action) an environment.
+
+        Returns:
+            Observations, rewards (num_envs,), terminations, truncations and infos.
+
+        Raises:
+            InvalidAction: An action is not a string.
+            ValueError: The number of actions is wrong.
+            gymnasium.error.ResetNeeded: Called before `reset`.
+        """
+        if not self._states:
+            raise gym.error.ResetNeeded("call reset() before step()")
+        if len(actions) != self.num_envs:
+            raise ValueError(f"need {self.num_envs} actions, got {len(actions)}")
+        skip = self._done if self.autoreset_mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._done)
+        live = np.flatnonzero(~skip).tolist()
+        befores = [self._states[index] for index in live]
+        if self._menu is None:
+            afters = self._advance(befores, [actions[index] for index in live])
+        else:
+            texts = [self._menu.utterance(int(actions[index]), self._states[index].case) for index in live]
+            afters = self._advance(befores, texts)
+        moved = [position for position, after in enumerate(afters) if after is not befores[position]]
+        terms: list[dict[str, float]] = [{} for _ in afters]
+        rows = self.reward.batch([befores[position] for position in moved], [afters[position] for position in moved])
+        for position, row in zip(moved, rows, strict=True):
+            terms[position] = row
+        rewards = np.zeros(self.num_envs)
+        done = np.zeros(self.num_envs, dtype=np.bool_)
+        infos: list[dict[str, Any] | None] = [None] * self.num_envs
+        dynamics = self.dynamics
+        for index, before, after, row in zip(live, befores, afters, terms, strict=True):
+            self._states[index] = after
+            self._views[index] = dynamics.observation(before, after)
+            rewards[index] = float(sum(row.values()))
+            done[index] = after.finished
+            infos[index] = dynamics.info(before, after, row)
+        if self.autoreset_mode is AutoresetMode.NEXT_STEP:
+            for index in np.flatnonzero(skip).tolist():
+                self._states[index], infos[index] = self._start(index, None, None)
+        elif self.autoreset_mode is AutoresetMode.SAME_STEP:
+            for index in np.flatnonzero(done).tolist():
+                view = self._views[index] if self._menu is None else self._menu.observe(self._states[index])
+                final = {"final_obs": view, "final_info": infos[index]}
+                self._states[index], info = self._start(index, None, None)
+                infos[index] = {**final, **info}
+        self._done = done.copy()
+        return self._observe(), rewards, done, np.zeros(self.num_envs, dtype=np.bool_), self._stack(infos)
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which menu actions make sense now, (num_envs, n_actions); with `actions="menu"`.
+
+        Raises:
+            ValueError: The actions are text.
+        """
+        if self._menu is None:
+            raise ValueError("action_masks needs actions='menu'")
+        return np.stack([self._menu.mask(state) for state in self._states])
+
+    def _advance(self, befores: list[Consultation], utterances: list[str]) -> list[Consultation]:
+        heard = [self.dynamics.hear(before, text) for before, text in zip(befores, utterances, strict=True)]
+        asked = [position for position, item in enumerate(heard) if isinstance(item, str)]
+        if asked:
+            states = [befores[position] for position in asked]
+            questions = [str(heard[position]) for position in asked]
+            replies: Sequence[Reply] = self.patient.reply_batch(states, questions)
+            for position, state, question, reply in zip(asked, states, questions, replies, strict=True):
+                heard[position] = self.dynamics.told(state, question, reply)
+        return heard  # type: ignore[return-value]  # every question has become a state
+
+    def _start(self, index: int, seed: int | None, case_id: str | None) -> tuple[Consultation, dict[str, Any]]:
+        rng = self._rngs[index]
+        if rng is None or seed is not None:
+            rng = self._rngs[index] = seeding.np_random(seed)[0]
+        if seed is not None:
+            self._sources[index].rewind()
+        state = self._sources[index].start(rng, case_id)
+        self.reward.check(state.case)
+        self._views[index] = self.dynamics.opening(state)
+        return state, self.dynamics.reset_info(state)
+
+    def _observe(self) -> Observations:
+        if self._menu is None:
+            return tuple(self._views)
+        return self._menu.observe_batch(self._states)
+
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        seeds = [seed + index for index in range(self.num_envs)] if isinstance(seed, int) else list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"need {self.num_envs} seeds, got {len(seeds)}")
+        return seeds
+
+    def _mask(self, mask: Any) -> NDArray[np.bool_]:
+        if mask is None:
+            return np.ones(self.num_envs, dtype=np.bool_)
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,) or not mask.any():
+            raise ValueError(f"options['reset_mask'] must be a bool array of shape ({self.num_envs},) with a True in it")
+        return mask
+
+    def _stack(self, infos: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+        return _stack_infos(self.num_envs, {i: info for i, info in enumerate(infos) if info is not None})
+
+
+def _stack_infos(num_envs: int, infos: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """What `VectorEnv._add_info` makes of single infos, column by column."""
+    columns: dict[str, dict[int, Any]] = {}
+    for index, info in infos.items():
+        for key, value in info.items():
+            column = columns.get(key)
+            if column is None:
+                column = columns[key] = {}
+            column[index] = value
+    stacked: dict[str, Any] = {}
+    for key, column in columns.items():
+        rows = list(column)
+        first = column[rows[0]]
+        if isinstance(first, dict) and key != "final_obs":
+            stacked[key] = _stack_infos(num_envs, column)
+        elif type(first) in _NUMBERS:
+            stacked[key] = array = np.zeros(num_envs, dtype=type(first))
+            array[rows] = list(column.values())
+        else:
+            stacked[key] = array = np.full(num_envs, None, dtype=object)
+            for index, value in column.items():
+                array[index] = value
+        stacked[f"_{key}"] = mask = np.zeros(num_envs, dtype=np.bool_)
+        mask[rows] = True
+    return stacked
+
+
+_NUMBERS: frozenset[type] = frozenset({int, float, bool})
