@@ -69,19 +69,20 @@ def parse_action(utterance: str) -> Action:
             return Action("invalid", "unbalanced <think>")
     if not text.isprintable():
         text = _CONTROL.sub(" ", text)
-    marks = list(_MARK.finditer(text))
-    if not marks or text[: marks[0].start()].strip(_DECORATION):
+    first = _MARK.search(text)
+    if first is None or text[: first.start()].strip(_DECORATION):
         return Action("invalid", "neither a question nor an answer")
-    kinds = {mark[1].lower() for mark in marks}
-    first = marks[0]
-    end = marks[1].start() if len(marks) > 1 else len(text)
-    body = text[first.end() : end].strip(_DECORATION)
-    if len(kinds) == 2:
-        return Action("invalid", "both a question and an answer")
-    if kinds == {"question"}:
+    kind = first[1].lower()
+    second = _MARK.search(text, first.end())
+    if second is not None:
+        others = {mark[1].lower() for mark in _MARK.finditer(text, second.start())}
+        if others != {kind}:
+            return Action("invalid", "both a question and an answer")
+        if kind == "answer":
+            return Action("invalid", "more than one answer")
+    body = text[first.end() : second.start() if second else len(text)].strip(_DECORATION)
+    if kind == "question":
         return Action("question", body) if body else Action("invalid", "an empty question")
-    if len(marks) > 1:
-        return Action("invalid", "more than one answer")
     confidence = None
     if stated := _CONFIDENCE.search(body):
         confidence = float(stated[1]) / (100 if stated[2] else 1)

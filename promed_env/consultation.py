@@ -114,7 +114,7 @@ class Consultation:
         if self.must_answer or self.finished:
             raise ValueError("this consultation takes no more questions")
         if known is None:
-            known = self.known.union(reply.disclosed) if reply.disclosed else self.known
+            known = self.known if self.known.issuperset(reply.disclosed) else self.known.union(reply.disclosed)
         return self._next(Turn("question", question, reply, known))
 
     def answer(

@@ -120,14 +120,16 @@ class Dynamics:
             info["fact_recall"] = after.fact_recall
             if turn.confidence is not None:
                 info["confidence"] = turn.confidence
-            sig = self.sig or (SIG() if _annotated(after.case) else None)
+            sig = self.sig_for(after.case)
             if sig is not None:
                 info["sig_total"] = float(sig.gains(after).sum())
         return info
 
-
-def _annotated(case: Case) -> bool:
-    return case.shapley is not None and "all" in case.shapley.values
+    def sig_for(self, case: Case) -> SIG | None:
+        """The SIG to report: the reward's own, or the paper's where the case is annotated; None where it is unknown."""
+        if self.sig is None and case.shapley is not None and "all" in case.shapley.values:
+            return SIG()
+        return self.sig
 
 
 def _sig_terms(reward: RewardTerm) -> Iterator[SIG]:

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from promed_env.consultation import Consultation, Turn
 from promed_env.dynamics import Dynamics
-from promed_env.rewards import SIG
 
 __all__ = ["print_newest", "sig_bar", "transcript", "transcript_text"]
 
@@ -85,7 +84,7 @@ def _verdict(state: Consultation, turn: Turn) -> Text:
 
 
 def _gain(consultation: Consultation, number: int, dynamics: Dynamics) -> Text:
-    sig = dynamics.sig or (SIG() if consultation.case.shapley is not None else None)
+    sig = dynamics.sig_for(consultation.case)
     if sig is None:
         return Text("")
     weights = sig.fact_weights(consultation.case)

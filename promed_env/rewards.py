@@ -241,10 +241,23 @@ class SIG(RewardTerm):
             gain -= sum(weights[fact] for fact in sorted(after.known - after.case.initial))
         return gain
 
+    def hindsight(self, final: Consultation) -> NDArray[np.float64]:
+        """What each turn was paid: (n_turns,)."""
+        gains = self.gains(final)
+        if self.potential and final.finished:
+            gains[-1] -= gains.sum()
+        return gains
+
     def gains(self, final: Consultation) -> NDArray[np.float64]:
         """SIG of every turn, (n_turns,), without the potential's return."""
-        term = dataclasses.replace(self, potential=False) if self.potential else self
-        return RewardTerm.hindsight(term, final)
+        gains = np.zeros(final.turn)
+        known = final.case.initial
+        for index, turn in enumerate(final.turns):
+            if turn.known is not known:
+                weights = self.fact_weights(final.case)
+                gains[index] = sum(weights[fact] for fact in sorted(turn.known - known))
+                known = turn.known
+        return gains
 
     def fact_weights(self, case: Case) -> tuple[float, ...]:
         """The weight of every fact of the case, length n_facts."""
@@ -325,28 +338,45 @@ class DistributedReward(RewardTerm):
         self.sig.check(case)
 
 
+class _FinalTerm(RewardTerm):
+    """A term that pays for the answer only."""
+
+    def grade(self, final: Consultation) -> float:
+        """What the answer earns."""
+        raise NotImplementedError(f"{type(self).__name__} must define grade(final)")
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """The grade, at the end."""
+        return self.grade(after) if after.finished and not before.finished else 0.0
+
+    def hindsight(self, final: Consultation) -> NDArray[np.float64]:
+        """The grade on the last turn: (n_turns,)."""
+        earned = np.zeros(final.turn)
+        if final.finished:
+            earned[-1] = self.grade(final)
+        return earned
+
+
 @dataclass(frozen=True)
-class Diagnosis(RewardTerm):
+class Diagnosis(_FinalTerm):
     """1 for a right answer, at the end. Right means exactly the right keys."""
 
     name: ClassVar[str] = "diagnosis"
 
-    def __call__(self, before: Consultation, after: Consultation) -> float:
+    def grade(self, final: Consultation) -> float:
         """See the class."""
-        return float(after.finished and after.correct)
+        return float(final.correct)
 
 
 @dataclass(frozen=True)
-class PartialCredit(RewardTerm):
+class PartialCredit(_FinalTerm):
     """Overlap of chosen and right keys, |both| / |either|, at the end: for questions with several right options."""
 
     name: ClassVar[str] = "partial_credit"
 
-    def __call__(self, before: Consultation, after: Consultation) -> float:
+    def grade(self, final: Consultation) -> float:
         """See the class."""
-        if not after.finished:
-            return 0.0
-        chosen, right = set(after.chosen), set(after.case.answer)
+        chosen, right = set(final.chosen), set(final.case.answer)
         return len(chosen & right) / len(chosen | right)
 
 
@@ -359,6 +389,10 @@ class Format(RewardTerm):
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """See the class."""
         return -1.0 if after.turns[-1].kind == "invalid" else 0.0
+
+    def hindsight(self, final: Consultation) -> NDArray[np.float64]:
+        """-1 on every invalid turn: (n_turns,)."""
+        return np.array([-1.0 if turn.kind == "invalid" else 0.0 for turn in final.turns])
 
 
 @dataclass(frozen=True)

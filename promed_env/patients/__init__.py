@@ -27,6 +27,7 @@ class Patient(Protocol):
 
 class _Interim:
     name = "interim"
+    description = "interim"
 
     def reply(self, consultation: Consultation, question: str) -> Reply:
         words = {w for w in question.lower().replace("?", "").split() if len(w) > 3}

@@ -1,0 +1,94 @@
+"""What an agent is, and what each access entitles it to see.
+
+An agent is batched: it plays n consultations side by side. It always sees the observations. Beyond them, the runner hands it
+in `infos[i]["view"]` just what its declared access allows:
+
+    text        nothing more: the dialogue only
+    knowledge   a `KnowledgeView`: the options, and the evidence rows of the facts already disclosed
+    record      the `Consultation` itself, hidden facts included: privileged
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promed_env.beliefs.evidence import log_softmax
+from promed_env.case import Option
+from promed_env.consultation import Consultation
+
+__all__ = ["Access", "Agent", "KnowledgeView", "episode_rng", "state_answer", "view_for"]
+
+Access = Literal["text", "knowledge", "record"]
+
+
+class Agent(Protocol):
+    """A doctor that plays many consultations side by side."""
+
+    @property
+    def name(self) -> str:
+        """A short name for tables."""
+
+    @property
+    def access(self) -> Access:
+        """What it may see beyond the dialogue."""
+
+    def reset(self, n: int) -> None:
+        """Begin n new consultations."""
+
+    def act(self, observations: Sequence[str], infos: Sequence[dict[str, Any]]) -> list[str]:
+        """One utterance for each consultation.
+
+        Args:
+            observations: The newest text of each, length n. A consultation that is over gets any utterance.
+            infos: `info` of each, length n, with "view" as the access allows and "must_answer".
+        """
+
+
+@dataclass(frozen=True)
+class KnowledgeView:
+    """What somebody with a medical textbook knows at this point of a consultation.
+
+    Attributes:
+        options: The answer options.
+        log_prior: log p(option), (n_options,), in nats.
+        rows: log p(fact | option) of every fact that is known, (n_known, n_options); None if the case has no table.
+    """
+
+    options: tuple[Option, ...]
+    log_prior: NDArray[np.float64]
+    rows: NDArray[np.float64] | None
+
+    def posterior(self) -> NDArray[np.float64] | None:
+        """p(option | known facts), (n_options,); None if the case has no table."""
+        if self.rows is None:
+            return None
+        return np.exp(log_softmax(self.log_prior + self.rows.sum(axis=0)))
+
+
+def view_for(access: Access, consultation: Consultation) -> KnowledgeView | Consultation | None:
+    """What an agent with this access may see of a consultation, beyond the dialogue."""
+    if access == "text":
+        return None
+    if access == "record":
+        return consultation
+    case = consultation.case
+    assert case.prior is not None
+    rows = None if case.evidence is None else case.evidence[sorted(consultation.known)]
+    return KnowledgeView(case.options, np.log(case.prior), rows)
+
+
+def state_answer(options: Sequence[Option], posterior: NDArray[np.float64]) -> str:
+    """The utterance that gives the most probable option, with its probability as the confidence."""
+    best = int(posterior.argmax())
+    return f"answer: {options[best].key} (confidence: {posterior[best]:.2f})"
+
+
+def episode_rng(seed: int, case_id: str) -> np.random.Generator:
+    """A generator for one agent on one case, the same however the cases are batched."""
+    return np.random.default_rng([seed, zlib.crc32(case_id.encode())])

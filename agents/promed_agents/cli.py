@@ -1,0 +1,174 @@
+"""The `promed` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import gymnasium as gym
+import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+import promed_env
+from promed_agents.evaluate import Evaluation, Setting, evaluate, write_results
+from promed_agents.play import play
+from promed_agents.tables import dataset_table, heading, results_table
+from promed_agents.zoo import AGENTS, NEEDS_TABLE, make_agent
+from promed_env.consultation import Consultation
+from promed_env.dynamics import Dynamics
+from promed_env.errors import ProMedError
+from promed_env.patients import make_patient
+from promed_env.rendering import transcript
+
+app = typer.Typer(
+    help="Proactive medical consultation: play it, evaluate doctors in it. For research, not for care.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+EnvId = Annotated[str, typer.Argument(help="Environment id, for example ProMed-MedQA-v0.", metavar="ENV")]
+Dataset = Annotated[
+    str | None,
+    typer.Option(help="Registered name, or path of a file of cases (JSON Lines). Default: the environment's own."),
+]
+Seed = Annotated[int, typer.Option(help="Base seed; case i gets seed + i.")]
+Patient = Annotated[str, typer.Option(help="Who replies: static or lexical.")]
+MaxQuestions = Annotated[int, typer.Option(help="Turns before the doctor must answer.")]
+FactsPerReply = Annotated[int, typer.Option(help="Most facts in one reply.")]
+ShowOptions = Annotated[str, typer.Option(help="always, at_answer or never.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    """Proactive medical consultation: play it, evaluate doctors in it. For research, not for care."""
+    if version:
+        typer.echo(f"promed {promed_env.__version__}")
+        raise typer.Exit
+
+
+@app.command("evaluate", no_args_is_help=True)
+def evaluate_command(
+    env_id: EnvId,
+    agent: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Doctor to evaluate; repeat for several: {', '.join(AGENTS)}. Default: all that can play."),
+    ] = None,
+    episodes: Annotated[int | None, typer.Option(help="Play the first N cases only. Default: all.")] = None,
+    dataset: Dataset = None,
+    split: Annotated[str, typer.Option(help="Split of a registered data set.")] = "sample",
+    patient: Patient = "static",
+    reward: Annotated[
+        str | None,
+        typer.Option(help='Reward, such as promed, sig_uniform or "2*sig + 3*diagnosis". Default: promed where it can be.'),
+    ] = None,
+    facts_per_reply: FactsPerReply = 3,
+    max_questions: MaxQuestions = 10,
+    show_options: ShowOptions = "always",
+    seed: Seed = 0,
+    show: Annotated[bool, typer.Option(help="Print one full consultation with the SIG of each question.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Folder for results.json: settings, summaries, every dialogue.")] = None,
+) -> None:
+    """Play doctors through every case and print a table.
+
+    Example: promed evaluate ProMed-MedQA-v0 --agent scripted --agent greedy --out results
+    """
+    setting = Setting(
+        env_id, dataset, split, patient, reward, facts_per_reply, max_questions, show_options, "dataset", seed
+    )
+    console = Console()
+    try:
+        cases = setting.load(episodes)
+        tabled = all(case.evidence is not None for case in cases)
+        names = agent or [name for name in AGENTS if tabled or name not in NEEDS_TABLE]
+        doctors = [make_agent(name, seed) for name in names]
+        label = make_patient(patient, facts_per_reply=facts_per_reply).description
+        console.print(heading(setting, cases, label), highlight=False)
+        evaluations: list[Evaluation] = []
+        example: list[tuple[Consultation, Dynamics]] = []
+        with _progress(console) as progress:
+            for doctor in doctors:
+                task = progress.add_task(doctor.name, total=len(cases))
+
+                def advance(done: int, task: TaskID = task) -> None:
+                    progress.advance(task, done)
+
+                finished: list[tuple[Consultation, Dynamics]] = []
+                evaluations.append(
+                    evaluate(doctor, setting, cases, progress=advance, on_finish=lambda *pair: finished.append(pair))
+                )
+                if not example or doctor.name == "greedy":
+                    example = finished
+        if show:
+            console.print("\nOne consultation with the SIG of each question:", style="bold")
+            console.print(Padding(transcript(*max(example, key=lambda pair: pair[0].turn)), (0, 0, 1, 0)))
+        console.print(results_table(evaluations))
+        if out is not None:
+            console.print(f"results written to {write_results(evaluations, out)}")
+    except (ProMedError, ValueError, OSError) as error:
+        _fail(error)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _fail(error: Exception) -> None:
+    Console(stderr=True).print(f"[bold red]Error:[/] {error}", highlight=False)
+    raise typer.Exit(1)
+
+
+@app.command("play", no_args_is_help=True)
+def play_command(
+    env_id: EnvId,
+    dataset: Dataset = None,
+    case_id: Annotated[str | None, typer.Option(help="The case; default: a random one.")] = None,
+    patient: Patient = "static",
+    facts_per_reply: FactsPerReply = 3,
+    max_questions: MaxQuestions = 10,
+    show_options: ShowOptions = "always",
+    seed: Annotated[int | None, typer.Option(help="Seed of the draw.")] = None,
+) -> None:
+    """Be the doctor in the terminal, and see what each question was worth."""
+    setting = Setting(env_id, dataset, patient=patient)
+    try:
+        cases = setting.load()
+        env = gym.make(
+            env_id,
+            dataset=cases,
+            patient=patient,
+            reward=setting.reward_for(cases),
+            facts_per_reply=facts_per_reply,
+            max_questions=max_questions,
+            show_options=show_options,
+            render_mode="human",
+        )
+        play(env, Console(), seed=seed, case_id=case_id)
+    except (ProMedError, ValueError, OSError) as error:
+        _fail(error)
+
+
+@app.command("datasets")
+def datasets_command() -> None:
+    """List what can be loaded, from where, with its licence."""
+    Console().print(dataset_table())
+
+
+if __name__ == "__main__":
+    app()

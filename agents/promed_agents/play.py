@@ -1,0 +1,53 @@
+"""A person as the doctor, in the terminal."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+from rich.console import Console
+
+from promed_env.actions import parse_action
+from promed_env.env import ConsultationEnv
+
+__all__ = ["play"]
+
+HELP = "Type a question, or answer with an option's letter. Ctrl-D leaves."
+
+
+def play(env: gym.Env[str, str], console: Console, *, seed: int | None = None, case_id: str | None = None) -> None:
+    """Play one consultation; after each question its reply and its SIG are printed.
+
+    A line without `question:` or `answer:` is an answer if it is an option's letter, and a question otherwise.
+
+    Args:
+        env: An environment of consultations with render_mode "human".
+        console: Where to print and to read from.
+        seed: Seed of the reset.
+        case_id: The case, or None for a random one.
+    """
+    base = env.unwrapped
+    assert isinstance(base, ConsultationEnv)
+    env.reset(seed=seed, options={"case_id": case_id} if case_id else None)
+    console.print(HELP, style="dim")
+    total, terminated = 0.0, False
+    while not terminated:
+        left = base.consultation.questions_left
+        try:
+            line = console.input(f"[dim]({left} left)[/dim] > ").strip()
+        except EOFError:
+            console.print("\nThe consultation was left before an answer.")
+            return
+        if not line:
+            continue
+        if parse_action(line).kind == "invalid":
+            line = f"answer: {line}" if line.upper() in base.consultation.case.keys else f"question: {line}"
+        _, reward, terminated, _, _ = env.step(line)
+        total += float(reward)
+    final = base.consultation
+    console.print(f"Return {total:.2f}, {final.fact_recall:.0%} of the hidden facts found.", style="bold")
+    sig = base.dynamics.sig_for(final.case)
+    missed = [fact for fact in final.case.hidden if fact not in final.known]
+    if sig is not None and missed:
+        weights = sig.fact_weights(final.case)
+        console.print("What was not asked, by weight:")
+        for fact in sorted(missed, key=lambda index: -weights[index]):
+            console.print(f"  {weights[fact]:+.3f}  {final.case.facts[fact].text}", markup=False, highlight=False)

@@ -1,0 +1,34 @@
+"""The agents by name: one table that the command line and scripts share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from promed_agents.base import Agent
+from promed_agents.baselines import Oracle, RandomInterview, Reactive, Scripted
+from promed_agents.greedy import Greedy
+
+__all__ = ["AGENTS", "NEEDS_TABLE", "make_agent"]
+
+AGENTS: dict[str, Callable[[int], Agent]] = {
+    "reactive": lambda seed: Reactive(seed=seed),
+    "random": lambda seed: RandomInterview(seed=seed),
+    "scripted": lambda seed: Scripted(seed=seed),
+    "greedy": lambda seed: Greedy(),
+    "oracle": lambda seed: Oracle(),
+}
+"""Name -> function of a seed that makes the agent."""
+
+NEEDS_TABLE = frozenset({"greedy", "oracle"})
+"""Agents that cannot play cases without an evidence table."""
+
+
+def make_agent(name: str, seed: int = 0) -> Agent:
+    """Make an agent by its name.
+
+    Raises:
+        ValueError: The name is unknown.
+    """
+    if name not in AGENTS:
+        raise ValueError(f"unknown agent {name!r}; there are {', '.join(AGENTS)}")
+    return AGENTS[name](seed)

@@ -1,0 +1,256 @@
+"""What the core costs and what its figures are worth: everything that `docs/benchmarks.md` quotes for it.
+
+    python benchmarks/core.py [--mediq PATH] [--json FILE] [SECTION ...]
+
+Sections: import, steps, shapley, sensitivity, recall. `steps` needs the package `textarena`, `recall` the MediQ file.
+Timings are medians of several runs in one process, side by side; ratios matter, seconds depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from promed_agents.baselines import Scripted
+from promed_agents.evaluate import Setting, evaluate
+from promed_env.beliefs import EvidenceBelief
+from promed_env.case import Case, Fact, Option
+from promed_env.datasets import SLICES, load_dataset
+from promed_env.shapley import case_shapley
+
+MEDIQ = Path(__file__).resolve().parents[2] / "shared" / "data" / "mediq" / "dev_0000-0999.jsonl"
+
+NONSENSE = (
+    "Which planet is your favourite?",
+    "Does the number seven dance on Thursdays?",
+    "Can you lend me a ladder and some purple paint?",
+    "Who won the football match yesterday?",
+    "What is the capital of France?",
+    "Is a sandwich a kind of poem?",
+    "Blorp zindle frapt quoz?",
+    "How many strings does a violin have?",
+    "Why did the chicken cross the road?",
+    "Would you rather be a teapot or a cloud?",
+)
+
+
+def rate(run: Callable[[int], int], seconds: float = 0.7, repeats: int = 5) -> float:
+    """Median calls per second of `run`, which is told how many steps were taken and takes some more."""
+    rates = []
+    for _ in range(repeats):
+        done, start = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < seconds:
+            done += run(done)
+        rates.append(done / elapsed)
+    return statistics.median(rates)
+
+
+def import_time() -> dict[str, float | bool]:
+    """Seconds to import in a fresh interpreter, medians of 11 alternating runs."""
+    code = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
+    times: dict[str, list[float]] = {"gymnasium": [], "promed_env": []}
+    for _ in range(11):
+        for name, values in times.items():
+            done = subprocess.run([sys.executable, "-c", code.format(name)], capture_output=True, text=True, check=True)
+            values.append(float(done.stdout))
+    check = "import promed_env, sys; print('torch' in sys.modules)"
+    torch = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout.strip()
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    return {**medians, "ratio": medians["promed_env"] / medians["gymnasium"], "torch_loaded": torch == "True"}
+
+
+def steps() -> dict[str, float]:
+    """Steps per second, questions never asked before, beside TextArena's GuessTheNumber-v0 in the same process.
+
+    Both sides play whole episodes, resets included; TextArena's step is `get_observation` and `step`.
+    """
+    import textarena
+
+    def textarena_game(env_id: str) -> Callable[[int], int]:
+        def play(done: int) -> int:
+            game: Any = textarena.make(env_id)  # the wrappers keep a finished game's text, so each game is a new one
+            game.reset(num_players=1)
+            taken, over = 0, False
+            order = guesses.permutation(20)
+            while not over:
+                game.get_observation()
+                over, _ = game.step(f"[{1 + order[taken]}]")
+                taken += 1
+            return taken
+
+        return play
+
+    guesses = np.random.default_rng(0)
+    env = gym.make("ProMed-MedQA-v0")
+    env.reset(seed=0)
+
+    def single(done: int) -> int:
+        _, _, terminated, _, _ = env.step(f"question: Have you noticed anything odd about item {done}?")
+        if terminated:
+            env.reset()
+        return 1
+
+    vector = gym.make_vec("ProMed-MedQA-v0", num_envs=256)
+    vector.reset(seed=0)
+
+    def batched(done: int) -> int:
+        vector.step([f"question: Have you noticed anything odd about item {done + i}?" for i in range(256)])
+        return 256
+
+    patient, state = env.unwrapped.patient, env.unwrapped.consultation  # type: ignore[attr-defined]
+
+    def reply(done: int) -> int:
+        patient.reply(state, f"Have you noticed anything odd about item {done}?")
+        return 1
+
+    figures = {
+        "textarena": rate(textarena_game("GuessTheNumber-v0")),
+        "textarena_without_wrappers": rate(textarena_game("GuessTheNumber-v0-raw")),
+        "one": rate(single),
+        "vector_256": rate(batched),
+        "reply": rate(reply),
+    }
+    micros = {f"{name}_us": 1e6 / value for name, value in figures.items()}
+    for name in ("one", "vector_256"):
+        micros[f"{name}_without_reply_over_textarena"] = (micros[f"{name}_us"] - micros["reply_us"]) / micros[
+            "textarena_us"
+        ]
+    return {**{f"{name}_per_s": value for name, value in figures.items()}, **micros}
+
+
+def _random_case(n_facts: int, n_options: int, seed: int) -> Case:
+    rng = np.random.default_rng(seed)
+    keys = "ABCDEFGH"[:n_options]
+    return Case(
+        case_id=f"random:{n_facts}-{seed}",
+        source="random",
+        presentation="",
+        question="?",
+        options=tuple(Option(key, key) for key in keys),
+        answer=("A",),
+        facts=tuple(Fact(f"fact {index}") for index in range(n_facts)),
+        evidence=np.log(rng.uniform(0.05, 0.95, (n_facts, n_options))),
+    )
+
+
+def shapley() -> dict[str, Any]:
+    """Exact values: seconds. Sampled values: root mean square error against the exact ones over 10 cases x 5 seeds."""
+    figures: dict[str, Any] = {}
+    for n in (16, 20):
+        spent = []
+        for seed in range(5):
+            case = _random_case(n, 5, seed)
+            start = time.perf_counter()
+            case_shapley(case, EvidenceBelief(), budget=1 << n, method="exact")
+            spent.append(time.perf_counter() - start)
+        figures[f"exact_{n}_facts_s"] = statistics.median(spent)
+    cases = [_random_case(14, 5, 100 + seed) for seed in range(10)]
+    exact = [case_shapley(case, EvidenceBelief()).values for case in cases]
+    scale = float(np.mean([np.abs(values).mean() for values in exact]))
+    for budget in (100, 300, 1000):
+        for method in ("permutation", "kernel"):
+            errors, z = [], []
+            for case, values in zip(cases, exact, strict=True):
+                for seed in range(5):
+                    estimate = case_shapley(case, EvidenceBelief(), budget=budget, method=method, seed=seed)  # type: ignore[arg-type]
+                    errors.append((estimate.values - values) ** 2)
+                    z.append((estimate.values - values) / np.maximum(estimate.stderr, 1e-12))
+            figures[f"{method}_{budget}"] = {
+                "rmse_over_mean_abs": float(np.sqrt(np.mean(errors)) / scale),
+                "within_2_stderr": float(np.mean(np.abs(z) < 2)),
+            }
+    return figures
+
+
+def sensitivity(draws: int = 20, width: float = 0.5) -> dict[str, Any]:
+    """How far the sample's SIG depends on the judgement: every table entry moves by up to `width` nats at random."""
+    belief = EvidenceBelief()
+    correlations, flips, share_top = [], [], []
+    cases = load_dataset("medqa")
+    for number, case in enumerate(cases):
+        assert case.evidence is not None and case.shapley is not None
+        values = case.shapley.values["presentation"][list(case.hidden)]
+        everything = np.ones((1, case.n_facts), dtype=bool)
+        rng = np.random.default_rng([2026, number])
+        for draw in range(draws):
+            moved = np.minimum(case.evidence + rng.uniform(-width, width, case.evidence.shape), -1e-3)
+            other = dataclasses.replace(case, case_id=f"{case.case_id}#{draw}", evidence=moved, shapley=None)
+            now = case_shapley(other, belief, "presentation").values[list(case.hidden)]
+            correlations.append(_spearman(values, now))
+            share_top.append(float(values.argmax() == now.argmax()))
+            right = case.keys[int(belief(other, everything)[0].argmax())] in case.answer
+            flips.append(float(not right))
+    return {
+        "cases": len(cases),
+        "draws": draws,
+        "width_nats": width,
+        "rank_correlation_mean": float(np.mean(correlations)),
+        "rank_correlation_5th_percentile": float(np.quantile(correlations, 0.05)),
+        "same_top_fact": float(np.mean(share_top)),
+        "flipped_answers": float(np.mean(flips)),
+    }
+
+
+def _spearman(left: np.ndarray, right: np.ndarray) -> float:
+    """Spearman's rank correlation with mid-ranks for ties."""
+
+    def ranks(values: np.ndarray) -> np.ndarray:
+        return np.array([((values < value).sum() + (values <= value).sum() - 1) / 2 for value in values])
+
+    return float(np.corrcoef(ranks(left), ranks(right))[0, 1])
+
+
+def recall(mediq: Path, n: int = 300) -> dict[str, Any]:
+    """Share of the hidden facts that ten nonsense questions and the script bring out of clinical MediQ cases."""
+    cases = load_dataset(mediq).filter(SLICES["clinical"])[:n]
+    figures: dict[str, Any] = {"cases": len(cases)}
+    for patient in ("static", "lexical"):
+        for facts in (1, 3):
+            setting = Setting(dataset=str(mediq), patient=patient, facts_per_reply=facts, reward="fact_recall")
+            for name, questions in (("nonsense", NONSENSE), ("script", None)):
+                doctor = Scripted() if questions is None else Scripted(questions)
+                outcome = evaluate(doctor, setting, cases).summaries["all"]
+                figures[f"{patient}_{name}_{facts}_facts"] = outcome.fact_recall
+    return figures
+
+
+def main() -> None:
+    """Run the sections asked for and print them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("section", nargs="*", default=["import", "steps", "shapley", "sensitivity", "recall"])
+    parser.add_argument("--mediq", type=Path, default=MEDIQ, help="the MediQ file")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    args = parser.parse_args()
+    sections: dict[str, Callable[[], dict[str, Any]]] = {
+        "import": import_time,
+        "steps": steps,
+        "shapley": shapley,
+        "sensitivity": sensitivity,
+        "recall": lambda: recall(args.mediq),
+    }
+    if unknown := [name for name in args.section if name not in sections]:
+        parser.error(f"unknown section {unknown[0]!r}; there are {', '.join(sections)}")
+    figures: dict[str, Any] = {"date": date.today().isoformat(), "cores": os.cpu_count()}
+    print(json.dumps(figures))
+    for name in args.section:
+        figures[name] = sections[name]()
+        print(f"{name}: {json.dumps(figures[name], indent=2)}")
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
