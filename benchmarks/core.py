@@ -16,19 +16,21 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-
 from promed_agents.baselines import Scripted
 from promed_agents.evaluate import Setting, evaluate
+
 from promed_env.beliefs import EvidenceBelief
 from promed_env.case import Case, Fact, Option
+from promed_env.consultation import Consultation
 from promed_env.datasets import SLICES, load_dataset
+from promed_env.patients import Reply
 from promed_env.shapley import case_shapley
 
 MEDIQ = Path(__file__).resolve().parents[2] / "shared" / "data" / "mediq" / "dev_0000-0999.jsonl"
@@ -72,6 +74,23 @@ def import_time() -> dict[str, float | bool]:
     return {**medians, "ratio": medians["promed_env"] / medians["gymnasium"], "torch_loaded": torch == "True"}
 
 
+class Instant:
+    """A patient that thinks about nothing: every other reply discloses the next fact. What is left is the environment."""
+
+    name = "instant"
+    figures = ""
+
+    def reply(self, consultation: Consultation, question: str) -> Reply:
+        """See `Patient.reply`."""
+        fact = consultation.turn // 2
+        new = (fact,) if consultation.turn % 2 and fact < consultation.case.n_facts else ()
+        return Reply("Patient: I don't know.", new, "patient")
+
+    def reply_batch(self, consultations: Sequence[Consultation], questions: Sequence[str]) -> list[Reply]:
+        """See `Patient.reply_batch`."""
+        return [self.reply(state, question) for state, question in zip(consultations, questions, strict=True)]
+
+
 def steps() -> dict[str, float]:
     """Steps per second, questions never asked before, beside TextArena's GuessTheNumber-v0 in the same process.
 
@@ -96,38 +115,40 @@ def steps() -> dict[str, float]:
     guesses = np.random.default_rng(0)
     env = gym.make("ProMed-MedQA-v0")
     env.reset(seed=0)
+    instant = gym.make("ProMed-MedQA-v0", patient=Instant())
+    instant.reset(seed=0)
 
-    def single(done: int) -> int:
-        _, _, terminated, _, _ = env.step(f"question: Have you noticed anything odd about item {done}?")
-        if terminated:
-            env.reset()
-        return 1
+    def single(env: gym.Env[str, str]) -> Callable[[int], int]:
+        def step(done: int) -> int:
+            _, _, terminated, _, _ = env.step(f"question: Have you noticed anything odd about item {done}?")
+            if terminated:
+                env.reset()
+            return 1
 
-    vector = gym.make_vec("ProMed-MedQA-v0", num_envs=256)
-    vector.reset(seed=0)
+        return step
 
-    def batched(done: int) -> int:
-        vector.step([f"question: Have you noticed anything odd about item {done + i}?" for i in range(256)])
-        return 256
+    def batched(vector: gym.vector.VectorEnv[Any, Any, Any]) -> Callable[[int], int]:
+        vector.reset(seed=0)
 
-    patient, state = env.unwrapped.patient, env.unwrapped.consultation  # type: ignore[attr-defined]
+        def step(done: int) -> int:
+            vector.step([f"question: Have you noticed anything odd about item {done + i}?" for i in range(256)])
+            return 256
 
-    def reply(done: int) -> int:
-        patient.reply(state, f"Have you noticed anything odd about item {done}?")
-        return 1
+        return step
 
     figures = {
         "textarena": rate(textarena_game("GuessTheNumber-v0")),
         "textarena_without_wrappers": rate(textarena_game("GuessTheNumber-v0-raw")),
-        "one": rate(single),
-        "vector_256": rate(batched),
-        "reply": rate(reply),
+        "one": rate(single(env)),
+        "vector_256": rate(batched(gym.make_vec("ProMed-MedQA-v0", num_envs=256))),
+        "one_instant_patient": rate(single(instant)),
+        "vector_256_instant_patient": rate(
+            batched(gym.make_vec("ProMed-MedQA-v0", num_envs=256, patient=Instant()))
+        ),
     }
     micros = {f"{name}_us": 1e6 / value for name, value in figures.items()}
-    for name in ("one", "vector_256"):
-        micros[f"{name}_without_reply_over_textarena"] = (micros[f"{name}_us"] - micros["reply_us"]) / micros[
-            "textarena_us"
-        ]
+    for name in ("one_instant_patient", "vector_256_instant_patient"):
+        micros[f"{name}_over_textarena"] = micros[f"{name}_us"] / micros["textarena_us"]
     return {**{f"{name}_per_s": value for name, value in figures.items()}, **micros}
 
 

@@ -4,6 +4,8 @@
     import promed_env
 
     env = gym.make("ProMed-MedQA-v0")
+
+The environment is `promed_env.env.ConsultationEnv`; the agents live in `promed_agents`.
 """
 
 from __future__ import annotations

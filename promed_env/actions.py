@@ -55,9 +55,9 @@ class Action(NamedTuple):
 def parse_action(utterance: str) -> Action:
     """Parse an utterance; linear in its length, and defined for every string.
 
-    An utterance is `question: ...` or `answer: ...`, case-insensitive, after an optional `<think>...</think>`. Several questions
-    are one question turn (the patient hears the first); a question and an answer together, several answers, neither, or an
-    empty one are invalid, as is anything over `MAX_ACTION_LENGTH` characters.
+    An utterance is `question: ...` or `answer: ...`, case-insensitive, after an optional `<think>...</think>`. Several
+    questions are one question turn (the patient hears the first); a question and an answer together, several answers,
+    neither, or an empty one are invalid, as is anything over `MAX_ACTION_LENGTH` characters.
     """
     if len(utterance) > MAX_ACTION_LENGTH:
         return Action("invalid", f"longer than {MAX_ACTION_LENGTH} characters")
@@ -100,8 +100,8 @@ def normalise(text: str) -> str:
 def resolve_answer(text: str, case: Case, *, keys: bool = True) -> tuple[str, ...]:
     """The option keys that an answer names.
 
-    Accepts an option's text, a key ("C", "c)", "[C]", "C. Ceftriaxone", "option C"), or several keys ("A, C", "A and C",
-    "ABD"). What names no option of the case gives ().
+    Accepts an option's text, a key ("C", "c)", "[C]", "C. Ceftriaxone", "option C"), or several keys ("A, C", "A and
+    C", "ABD"). What names no option of the case gives ().
 
     Args:
         text: The answer without its marker.

@@ -8,8 +8,11 @@ is JSON Lines, one case a line, written by `Case.to_json` and read back without 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args
 
@@ -115,7 +118,9 @@ class ShapleyAnnotation:
         for name in ("values", "stderr"):
             games = {game: _frozen_array(array) for game, array in getattr(self, name).items()}
             if unknown := set(games) - set(get_args(Game)):
-                raise DatasetError(f"shapley.{name} has unknown games {sorted(unknown)}; expected 'all', 'presentation'")
+                raise DatasetError(
+                    f"shapley.{name} has unknown games {sorted(unknown)}; known are {', '.join(get_args(Game))}"
+                )
             object.__setattr__(self, name, MappingProxyType(games))
         if set(self.values) != set(self.stderr):
             raise DatasetError("shapley.values and shapley.stderr must cover the same games")
@@ -201,7 +206,7 @@ class Case:
             raise DatasetError(f"field 'answer': {list(self.answer)} is not among the option keys {keys}")
         object.__setattr__(self, "answer", tuple(key for key in keys if key in self.answer))
         if any(not 0 <= index < len(self.facts) for index in self.initial):
-            raise DatasetError(f"field 'initial': {sorted(self.initial)} are not all indexes of {len(self.facts)} facts")
+            raise DatasetError(f"field 'initial': {sorted(self.initial)} are not indexes of {len(self.facts)} facts")
         if unknown := set(self.quality) - set(FLAGS):
             raise DatasetError(f"field 'quality': unknown flags {sorted(unknown)}; known are {', '.join(FLAGS)}")
         n = len(self.options)
@@ -238,14 +243,21 @@ class Case:
         """Indexes of the facts that the presentation does not state."""
         return tuple(index for index in range(len(self.facts)) if index not in self.initial)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON: equal for equal content, whatever file it came from."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
     def with_initial(self, initial: frozenset[int], presentation: str | None = None) -> Case:
         """The same case with other initial facts; Shapley values that depended on the old ones are dropped."""
         if initial == self.initial and presentation in (None, self.presentation):
             return self
         shapley = self.shapley
         if shapley is not None and initial != self.initial:
-            kept = {game: array for game, array in shapley.values.items() if game == "all"}
-            stderr = {game: shapley.stderr[game] for game in kept}
+            kept: dict[Game, NDArray[np.float64]] = {
+                game: array for game, array in shapley.values.items() if game == "all"
+            }
+            stderr: dict[Game, NDArray[np.float64]] = {game: shapley.stderr[game] for game in kept}
             shapley = dataclasses.replace(shapley, values=kept, stderr=stderr) if kept else None
         text = self.presentation if presentation is None else presentation
         return dataclasses.replace(self, initial=initial, presentation=text, shapley=shapley)
@@ -320,9 +332,7 @@ class Case:
         )
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, Case) and self.to_json() == other.to_json()
+        return self is other or (isinstance(other, Case) and self.fingerprint == other.fingerprint)
 
     def __hash__(self) -> int:
         return hash(self.case_id)

@@ -1,7 +1,7 @@
 """The consultation: one immutable state of the dialogue between a doctor and a patient.
 
-`ask`, `answer` and `fail` return the next state and leave the old one as it was, so a planner steps values and never copies
-an environment. A state knows its whole past: `prefix(t)` is the state after t turns.
+`ask`, `answer` and `fail` return the next state and leave the old one as it was, so a planner steps values and never
+copies an environment. A state knows its whole past: `prefix(t)` is the state after t turns.
 """
 
 from __future__ import annotations

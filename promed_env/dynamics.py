@@ -51,7 +51,8 @@ class Dynamics:
         """
         if not isinstance(utterance, str):
             raise InvalidAction(
-                f'an action is a string such as "question: Do you smoke?" or "answer: A", not {type(utterance).__name__}'
+                'an action is a string such as "question: Do you smoke?" or "answer: A", '
+                f"not {type(utterance).__name__}"
             )
         if before.finished:
             return before
@@ -80,7 +81,8 @@ class Dynamics:
             return phrases.over(language)
         turn = after.turns[-1]
         if after.finished:
-            return phrases.over(language, due=turn.kind == "invalid", unknown=turn.chosen == () and turn.kind == "answer")
+            named_nothing = turn.kind == "answer" and not turn.chosen
+            return phrases.over(language, due=turn.kind == "invalid", unknown=named_nothing)
         left = phrases.budget(language, after.questions_left)
         if turn.reply is not None:
             text = turn.reply.text

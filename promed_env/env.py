@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -35,30 +35,31 @@ class ConsultationEnv(gym.Env[str, str]):
     """A doctor asks a patient, then answers a multiple-choice question.
 
     ## Description
-    A case is a set of atomic facts of which the presentation states a few. The doctor brings out more by asking, and ends the
-    consultation with an answer. Each question is paid its Shapley Information Gain: how much the facts that it brought out
-    matter to the answer. After "ProMed" (https://arxiv.org/abs/2508.13514). For research, not for care.
+    A case is a set of atomic facts of which the presentation states a few. The doctor brings out more by asking, and
+    ends the consultation with an answer. Each question is paid its Shapley Information Gain: how much the facts that it
+    brought out matter to the answer. After "ProMed" (https://arxiv.org/abs/2508.13514). For research, not for care.
 
     ## Action Space
-    `Utterance(8192)`: free text, `question: ...` or `answer: ...` (`promed_env.actions`). Any other string is an invalid turn.
+    `Utterance(8192)`: free text, `question: ...` or `answer: ...` (`promed_env.actions`). Any other string is an
+    invalid turn.
 
     ## Observation
-    `Utterance(16384)`: the newest text only. At first the presentation, the question, the options and the rules; then each
-    reply and how many questions are left. It holds no undisclosed fact and not the key.
+    `Utterance(16384)`: the newest text only. At first the presentation, the question, the options and the rules; then
+    each reply and how many questions are left. It holds no undisclosed fact and not the key.
 
     ## Rewards
-    Terms that add up (`promed_env.rewards`). Default "promed": 2 SIG for a question; 3 and the episode's SIG for a right answer;
-    -1 for an invalid turn.
+    Terms that add up (`promed_env.rewards`). Default "promed": 2 SIG for a question; 3 and the episode's SIG for a
+    right answer; -1 for an invalid turn.
 
     ## Termination
-    An answer ends the episode. After `max_questions` turns the next one must answer; anything else ends it too, as wrong. Both
-    are `terminated`; `truncated` is always False.
+    An answer ends the episode. After `max_questions` turns the next one must answer; anything else ends it too, as
+    wrong. Both are `terminated`; `truncated` is always False.
 
     ## Registered Configurations
     - `ProMed-MedQA-v0`: 60 original vignettes in the style of MedQA, with evidence tables.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "human"], "render_fps": 1}
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 1}  # noqa: RUF012 (Gymnasium's type)
 
     def __init__(
         self,
@@ -165,7 +166,8 @@ class ConsultationEnv(gym.Env[str, str]):
             action: Any string; see `promed_env.actions` for the grammar.
 
         Returns:
-            The newest text, reward, terminated, truncated (always False) and `info`. After the end: reward 0, terminated.
+            The newest text, reward, terminated, truncated (always False) and `info`. After the end: reward 0,
+            terminated.
 
         Raises:
             InvalidAction: The action is not a string.
@@ -181,7 +183,7 @@ class ConsultationEnv(gym.Env[str, str]):
         info = dynamics.info(before, after, terms)
         return dynamics.observation(before, after), float(sum(terms.values())), after.finished, False, info
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The transcript as text in mode "ansi"; None in mode "human", which prints as it goes.
 
         Raises:

@@ -1,7 +1,7 @@
 """A fixed catalogue of clinical questions: the menu of `MenuActions` on vignettes, and what the scripted doctors ask.
 
-Written for this project from general clinical practice. It is the same for every case, so it gives no case away. The order
-is that of a clinical interview; `SCRIPT` names the ten that `scripted` asks.
+Written for this project from general clinical practice. It is the same for every case, so it gives no case away. The
+order is that of a clinical interview; `SCRIPT` names the ten that `scripted` asks.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def sig_bar(gain: float, scale: float) -> Text:
 
 def transcript(consultation: Consultation, dynamics: Dynamics) -> Group:
     """The whole dialogue, one block a turn."""
-    blocks = [_heading(consultation, dynamics)]
+    blocks: list[Group | Table] = [_heading(consultation, dynamics)]
     blocks += [_turn(consultation, number, dynamics) for number in range(1, consultation.turn + 1)]
     return Group(*blocks)
 
@@ -79,8 +79,11 @@ def _verdict(state: Consultation, turn: Turn) -> Text:
     said = Text.assemble(("Answer: ", "bold"), turn.text)
     if turn.confidence is not None:
         said.append(f" (confidence {turn.confidence:.2f})")
-    right = ", ".join(f"{option.key}. {option.text}" for option in state.case.options if option.key in state.case.answer)
-    return said.append("  right" if state.correct else f"  wrong; right is {right}", "green" if state.correct else "red")
+    if state.correct:
+        return said.append("  right", "green")
+    case = state.case
+    right = ", ".join(f"{option.key}. {option.text}" for option in case.options if option.key in case.answer)
+    return said.append(f"  wrong; right is {right}", "red")
 
 
 def _gain(consultation: Consultation, number: int, dynamics: Dynamics) -> Text:

@@ -4,7 +4,8 @@
     reward = make_reward("2*sig + 3*diagnosis")           # the same language, as a string that fits into a JSON spec
 
 A term pays at every step (the causal view). `hindsight(final)` tells, after the end, what each turn earned; both views
-have the same sum (`docs/rewards.md`). Source of SIG and of the `promed` preset: ProMed, https://arxiv.org/abs/2508.13514.
+have the same sum (`docs/rewards.md`). Source of SIG and of the `promed` preset: ProMed,
+https://arxiv.org/abs/2508.13514.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,10 @@ Weighting = Literal["softmax", "signed", "positive", "uniform"]
 class RewardTerm:
     """Base class of reward terms. A subclass sets `name` and defines `__call__`; it holds no state."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """A short name for `info["reward_terms"]` and tables. A subclass may set it as a plain class attribute."""
+        raise NotImplementedError(f"{type(self).__name__} must define name")
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """What the step from `before` to `after` pays."""
@@ -101,7 +105,7 @@ class WeightedSum(RewardTerm):
     parts: tuple[tuple[float, RewardTerm], ...]
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """The sum in the language of `make_reward`."""
         return " + ".join(term.name if weight == 1 else f"{weight:g}*{term.name}" for weight, term in self.parts)
 
@@ -186,7 +190,7 @@ def fact_weights(
     players = np.array(case.hidden if game == "presentation" else range(case.n_facts), dtype=np.int64)
     weights = np.zeros(case.n_facts)
     if not len(players):
-        return ()  if not case.n_facts else tuple(weights.tolist())
+        return () if not case.n_facts else tuple(weights.tolist())
     if weighting == "uniform":
         weights[players] = 1 / len(players)
     else:
@@ -226,8 +230,8 @@ class SIG(RewardTerm):
             raise ValueError(f"the temperature must be positive, got {self.temperature}")
 
     @property
-    def name(self) -> str:  # type: ignore[override]
-        """ "sig", or "sig_" and the weighting."""
+    def name(self) -> str:
+        """Either "sig" or "sig_" and the weighting."""
         return "sig" if self.weights == "softmax" else f"sig_{self.weights}"
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
@@ -317,7 +321,7 @@ class DistributedReward(RewardTerm):
 
     distribution: Distribution = BySIG()
     sig: SIG = SIG()
-    name: ClassVar[str] = "distributed"
+    name = "distributed"
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """The sum of all shares, at the end."""
@@ -327,7 +331,8 @@ class DistributedReward(RewardTerm):
         """The share of every turn, (n_turns,); zero before the end."""
         if not final.finished:
             return np.zeros(final.turn)
-        return np.asarray(self.distribution(final, self.sig.gains(final)), dtype=np.float64)
+        shares: NDArray[np.float64] = np.asarray(self.distribution(final, self.sig.gains(final)), dtype=np.float64)
+        return shares
 
     def bind(self, belief: Belief | None) -> DistributedReward:
         """See `RewardTerm.bind`."""
@@ -361,7 +366,7 @@ class _FinalTerm(RewardTerm):
 class Diagnosis(_FinalTerm):
     """1 for a right answer, at the end. Right means exactly the right keys."""
 
-    name: ClassVar[str] = "diagnosis"
+    name = "diagnosis"
 
     def grade(self, final: Consultation) -> float:
         """See the class."""
@@ -372,7 +377,7 @@ class Diagnosis(_FinalTerm):
 class PartialCredit(_FinalTerm):
     """Overlap of chosen and right keys, |both| / |either|, at the end: for questions with several right options."""
 
-    name: ClassVar[str] = "partial_credit"
+    name = "partial_credit"
 
     def grade(self, final: Consultation) -> float:
         """See the class."""
@@ -384,7 +389,7 @@ class PartialCredit(_FinalTerm):
 class Format(RewardTerm):
     """-1 for an invalid turn."""
 
-    name: ClassVar[str] = "format"
+    name = "format"
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """See the class."""
@@ -399,7 +404,7 @@ class Format(RewardTerm):
 class QuestionCost(RewardTerm):
     """1 for every turn that is not the final answer; give it a negative weight."""
 
-    name: ClassVar[str] = "question_cost"
+    name = "question_cost"
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """See the class."""
@@ -410,7 +415,7 @@ class QuestionCost(RewardTerm):
 class FactRecall(RewardTerm):
     """Share of the hidden facts that a turn made known."""
 
-    name: ClassVar[str] = "fact_recall"
+    name = "fact_recall"
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """See the class."""
@@ -464,7 +469,7 @@ class _BeliefTerm(RewardTerm):
 class InformationGain(_BeliefTerm):
     """Decrease of the entropy of the belief over the options, in nats."""
 
-    name: ClassVar[str] = "information_gain"
+    name = "information_gain"
 
     def potential(self, case: Case, log_probabilities: NDArray[np.float64]) -> float:
         """Minus the entropy, in nats."""
@@ -475,10 +480,10 @@ class InformationGain(_BeliefTerm):
 class BeliefGain(_BeliefTerm):
     """Rise of log p(key) under the belief, in nats."""
 
-    name: ClassVar[str] = "belief_gain"
+    name = "belief_gain"
 
     def potential(self, case: Case, log_probabilities: NDArray[np.float64]) -> float:
-        """log p(key), in nats."""
+        """Log p(key), in nats."""
         return float(key_log_probability(case, log_probabilities[None])[0])
 
 
@@ -505,7 +510,8 @@ PRESETS: dict[str, str] = {
     "information_gain": "information_gain",
     "fact_recall": "fact_recall",
 }
-"""Named rewards. `promed` has the weights of the authors' code: alpha 2, beta 1, gamma 3, and -1 for an invalid turn."""
+"""Named rewards. `promed` has the weights of the authors' code: alpha 2, beta 1, gamma 3, and -1 for an invalid
+turn."""
 
 _PART = re.compile(r"\s*([+-]?)\s*(?:(\d+(?:\.\d*)?(?:e-?\d+)?|\.\d+)\s*\*\s*)?([a-z_]+)\s*")
 
@@ -514,8 +520,8 @@ def make_reward(reward: str | RewardTerm) -> RewardTerm:
     """Resolve a reward.
 
     Args:
-        reward: A preset's name, a weighted sum of terms such as "2*information_gain + 3*diagnosis - 0.05*question_cost", or a
-            term, which is returned as it is.
+        reward: A preset's name, a weighted sum of terms such as "2*information_gain + 3*diagnosis -
+            0.05*question_cost", or a term, which is returned as it is.
 
     Raises:
         ValueError: The string is no such sum; the message lists the names.

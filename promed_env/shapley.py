@@ -1,8 +1,8 @@
 """Shapley values of a cooperative game given by a vectorised characteristic function: exact, or sampled.
 
 `shapley_values` works on any game `value_fn: (m, n) bool -> (m,)`. `case_shapley` states the two games of a case
-(`docs/sig.md`): players are its facts and v(S) = log p(key | facts S), either from nothing ("all", the paper's) or given
-the presentation ("presentation": initial facts are always in and have value 0).
+(`docs/sig.md`): players are its facts and v(S) = log p(key | facts S), either from nothing ("all", the paper's) or
+given the presentation ("presentation": initial facts are always in and have value 0).
 
 Sources: L. S. Shapley (1953), "A value for n-person games"; antithetic permutations: Mitchell et al. (2022),
 https://arxiv.org/abs/2104.12199; paired KernelSHAP regression: Covert & Lee (2021), https://arxiv.org/abs/2012.01536.
@@ -146,9 +146,7 @@ class _Memo:
         return np.array([self._known[key] for key in keys])
 
 
-def _permutation(
-    game: _Memo, n: int, budget: int, rng: np.random.Generator, target: float | None
-) -> ShapleyEstimate:
+def _permutation(game: _Memo, n: int, budget: int, rng: np.random.Generator, target: float | None) -> ShapleyEstimate:
     """Mean marginal contributions over permutations drawn with their reverses; one batch is eight such pairs."""
     pairs: list[NDArray[np.float64]] = []
     stderr = np.full(n, np.inf)

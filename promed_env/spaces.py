@@ -8,7 +8,7 @@ an utterance is any Unicode string of at most `max_length` characters. Importing
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
@@ -68,7 +68,7 @@ class Utterance(Space[str]):
         """False: strings have no array form."""
         return False
 
-    def to_jsonable(self, sample_n: Sequence[str]) -> list[str]:
+    def to_jsonable(self, sample_n: Iterable[str]) -> list[str]:
         """Strings are JSON already."""
         return list(sample_n)
 

@@ -76,9 +76,7 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         self.dataset, self.dynamics = single.dataset, single.dynamics
         source = single.source
         self._sources = [
-            CaseSource(
-                source.cases, "", source.initial, source.order, (index, num_envs), source.max_questions
-            )
+            CaseSource(source.cases, "", source.initial, source.order, (index, num_envs), source.max_questions)
             for index in range(num_envs)
         ]
         self.single_action_space = single.action_space if self._menu is None else self._menu.action_space
@@ -102,7 +100,8 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
 
         Args:
             seed: An int s gives environment i the seed s + i; or one seed or None an environment.
-            options: "case_id": one id an environment (or None); "reset_mask": which environments to reset, bool (num_envs,).
+            options: "case_id": one id an environment (or None); "reset_mask": which environments to reset, bool
+                (num_envs,).
 
         Returns:
             Observations of all environments, and infos of those that were reset.
@@ -122,11 +121,10 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         if not self._states and not mask.all():
             raise gym.error.ResetNeeded("the first reset must reset every environment; leave out reset_mask")
         infos: list[dict[str, Any] | None] = [None] * self.num_envs
-        starts = list(self._states) or [None] * self.num_envs
         for index in np.flatnonzero(mask).tolist():
-            starts[index], infos[index] = self._start(index, seeds[index], case_ids[index])
+            state, infos[index] = self._start(index, seeds[index], case_ids[index])
+            self._states[index : index + 1] = [state]  # appends in the first reset
             self._done[index] = False
-        self._states = starts  # type: ignore[assignment]  # every entry is a state now
         return self._observe(), self._stack(infos)
 
     def step(
@@ -224,7 +222,9 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None:
             return [None] * self.num_envs
-        seeds = [seed + index for index in range(self.num_envs)] if isinstance(seed, int) else list(seed)
+        if isinstance(seed, int):
+            return [seed + index for index in range(self.num_envs)]
+        seeds = list(seed)
         if len(seeds) != self.num_envs:
             raise ValueError(f"need {self.num_envs} seeds, got {len(seeds)}")
         return seeds
@@ -232,8 +232,9 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
     def _mask(self, mask: Any) -> NDArray[np.bool_]:
         if mask is None:
             return np.ones(self.num_envs, dtype=np.bool_)
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,) or not mask.any():
-            raise ValueError(f"options['reset_mask'] must be a bool array of shape ({self.num_envs},) with a True in it")
+        shape = (self.num_envs,)
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != shape or not mask.any():
+            raise ValueError(f"options['reset_mask'] must be a bool array of shape {shape} with a True in it")
         return mask
 
     def _stack(self, infos: Sequence[dict[str, Any] | None]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
     env = TranscriptObservation(gym.make("ProMed-MedQA-v0"))   # observation: all that was said
     env = ChatObservation(gym.make("ProMed-MedQA-v0"))         # observation: messages for a chat template
     env = MenuActions(gym.make("ProMed-MedQA-v0"))             # Discrete actions, arrays, action_masks()
+
+The vector environment offers the menu by `actions="menu"`.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ class TranscriptObservation(gym.Wrapper[str, str, str, str]):
 Messages = tuple[dict[str, str], ...]
 
 
-class ChatObservation(gym.Wrapper[Messages, str, str, str]):
+class ChatObservation(gym.Wrapper[Any, str, Any, str]):
     """The observation is the dialogue as chat messages: the patient's side is "user", the doctor's "assistant"."""
 
     def __init__(self, env: gym.Env[str, str]) -> None:
@@ -83,7 +85,8 @@ class Menu:
     """A fixed catalogue of questions and the option slots as discrete actions; frozen embeddings as observations.
 
     Actions 0 .. n_questions - 1 ask the catalogue's questions, the next ones answer with the option in that slot. The
-    catalogue is the same for every case, and the mask depends on what was asked, the turn and the number of options only.
+    catalogue is the same for every case, and the mask depends on what was asked, the turn and the number of options
+    only.
 
     Observation (Dict of Box, float32), with d = 128: "presentation" (d,), "question" (d,), "options" (n_slots, d),
     "replies" (n_questions, d): the last reply to each question, zero if it was not asked; "asked" (n_questions,) in
@@ -106,7 +109,7 @@ class Menu:
         self._index = {question: index for index, question in enumerate(self.questions)}
         n, d = len(self.questions), EMBEDDING_DIM
         self.action_space = spaces.Discrete(n + slots)
-        box = {
+        box: dict[str, spaces.Space[Any]] = {
             "presentation": spaces.Box(-1, 1, (d,), np.float32),
             "question": spaces.Box(-1, 1, (d,), np.float32),
             "options": spaces.Box(-1, 1, (slots, d), np.float32),
@@ -139,7 +142,7 @@ class Menu:
         return f"answer: {option.key if self.show_options == 'always' else option.text}"
 
     def mask(self, state: Consultation) -> NDArray[np.bool_]:
-        """Which actions make sense now, bool (n_actions,): questions not asked yet, while they are accepted, and options."""
+        """Which actions make sense now, bool (n_actions,): the options, and questions not asked yet, while accepted."""
         mask = np.zeros(int(self.action_space.n), dtype=np.bool_)
         if not state.must_answer:
             mask[: len(self.questions)] = True
@@ -177,10 +180,11 @@ class Menu:
 def _embed(text: str) -> NDArray[np.float32]:
     from promed_env.patients.static import encode
 
-    return encode(text)
+    embedding: NDArray[np.float32] = encode(text)
+    return embedding
 
 
-class MenuActions(gym.Wrapper[dict[str, NDArray[np.float32]], np.int64, str, str]):
+class MenuActions(gym.Wrapper[Any, Any, Any, Any]):
     """Discrete actions and array observations, as `Menu` describes them, with `action_masks()` for MaskablePPO."""
 
     def __init__(self, env: gym.Env[str, str], questions: Sequence[str] = CATALOGUE) -> None:
@@ -209,9 +213,7 @@ class MenuActions(gym.Wrapper[dict[str, NDArray[np.float32]], np.int64, str, str
         _, info = self.env.reset(seed=seed, options=options)
         return self.menu.observe(self._base.consultation), info
 
-    def step(
-        self, action: np.int64 | int
-    ) -> tuple[dict[str, NDArray[np.float32]], float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64 | int) -> tuple[dict[str, NDArray[np.float32]], float, bool, bool, dict[str, Any]]:
         """See `ConsultationEnv.step`.
 
         Raises:

@@ -2,6 +2,8 @@
 
     python scripts/build_samples.py                           # check all, write promed_env/datasets/samples/*.jsonl
     python scripts/build_samples.py --check FILE [FILE ...]   # check these TOML files only, print a line per case
+
+The rules are those of `promed_env.datasets.authoring`.
 """
 
 from __future__ import annotations

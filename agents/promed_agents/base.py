@@ -1,7 +1,7 @@
 """What an agent is, and what each access entitles it to see.
 
-An agent is batched: it plays n consultations side by side. It always sees the observations. Beyond them, the runner hands it
-in `infos[i]["view"]` just what its declared access allows:
+An agent is batched: it plays n consultations side by side. It always sees the observations. Beyond them, the runner
+hands it in `infos[i]["view"]` just what its declared access allows:
 
     text        nothing more: the dialogue only
     knowledge   a `KnowledgeView`: the options, and the evidence rows of the facts already disclosed

@@ -1,7 +1,7 @@
 """Doctors without learning or planning: what any better doctor has to beat.
 
-`reactive`, `random` and `scripted` ask by text and answer by knowledge: with the evidence rows of what they were told, where the
-cases carry a table, and else by guessing. `oracle` reads the whole record and shows the ceiling.
+`reactive`, `random` and `scripted` ask by text and answer by knowledge: with the evidence rows of what they were told,
+where the cases carry a table, and else by guessing. `oracle` reads the whole record and shows the ceiling.
 """
 
 from __future__ import annotations

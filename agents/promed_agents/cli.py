@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,6 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -69,14 +69,14 @@ def evaluate_command(
     patient: Patient = "static",
     reward: Annotated[
         str | None,
-        typer.Option(help='Reward, such as promed, sig_uniform or "2*sig + 3*diagnosis". Default: promed where it can be.'),
+        typer.Option(help='Such as promed, sig_uniform or "2*sig + 3*diagnosis". Default: promed where it can be.'),
     ] = None,
     facts_per_reply: FactsPerReply = 3,
     max_questions: MaxQuestions = 10,
     show_options: ShowOptions = "always",
     seed: Seed = 0,
     show: Annotated[bool, typer.Option(help="Print one full consultation with the SIG of each question.")] = True,
-    out: Annotated[Path | None, typer.Option(help="Folder for results.json: settings, summaries, every dialogue.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for results.json: summaries and dialogues.")] = None,
 ) -> None:
     """Play doctors through every case and print a table.
 
@@ -91,21 +91,16 @@ def evaluate_command(
         tabled = all(case.evidence is not None for case in cases)
         names = agent or [name for name in AGENTS if tabled or name not in NEEDS_TABLE]
         doctors = [make_agent(name, seed) for name in names]
-        label = make_patient(patient, facts_per_reply=facts_per_reply).description
+        label = make_patient(patient, facts_per_reply=facts_per_reply).name
         console.print(heading(setting, cases, label), highlight=False)
         evaluations: list[Evaluation] = []
         example: list[tuple[Consultation, Dynamics]] = []
         with _progress(console) as progress:
             for doctor in doctors:
                 task = progress.add_task(doctor.name, total=len(cases))
-
-                def advance(done: int, task: TaskID = task) -> None:
-                    progress.advance(task, done)
-
+                advance = partial(progress.advance, task)
                 finished: list[tuple[Consultation, Dynamics]] = []
-                evaluations.append(
-                    evaluate(doctor, setting, cases, progress=advance, on_finish=lambda *pair: finished.append(pair))
-                )
+                evaluations.append(evaluate(doctor, setting, cases, progress=advance, on_finish=finished.append))
                 if not example or doctor.name == "greedy":
                     example = finished
         if show:

@@ -3,8 +3,8 @@
     result = evaluate(make_agent("scripted"), "ProMed-MedQA-v0", seed=0)
     result.summaries["all"].accuracy, result.summaries["all"].accuracy_interval
 
-Cases are played in the order of the data set through a `ConsultationVectorEnv`; case i gets the seed `seed + i`, however the
-cases are batched. Nothing is averaged that was not played to its end.
+Cases are played in the order of the data set through a `ConsultationVectorEnv`; case i gets the seed `seed + i`,
+however the cases are batched. Nothing is averaged that was not played to its end.
 """
 
 from __future__ import annotations
@@ -76,11 +76,11 @@ class Setting:
         if episodes is None:
             return cases
         if not 1 <= episodes <= len(cases):
-            raise DatasetError(f"episodes must be 1 to {len(cases)}, the number of cases in {cases.name}; got {episodes}")
+            raise DatasetError(f"episodes must be 1 to {len(cases)}, the cases of {cases.name}; got {episodes}")
         return cases[:episodes]
 
     def reward_for(self, cases: Sequence[Case]) -> str:
-        """The reward's string: as given, or else "promed" if every case has Shapley values or a table, else "diagnosis"."""
+        """The reward as given; else "promed" if every case has Shapley values or a table; else "diagnosis"."""
         if self.reward is not None:
             return self.reward
         return "promed" if all(case.shapley is not None or case.evidence is not None for case in cases) else "diagnosis"
@@ -196,7 +196,7 @@ def evaluate(
     cases: CaseDataset | None = None,
     *,
     progress: Callable[[int], None] = lambda done: None,
-    on_finish: Callable[[Consultation, Dynamics], None] = lambda consultation, dynamics: None,
+    on_finish: Callable[[tuple[Consultation, Dynamics]], None] = lambda finished: None,
 ) -> Evaluation:
     """Play every case once.
 
@@ -216,7 +216,7 @@ def evaluate(
         env = setting.make(cases[start : start + _BATCH])
         for consultation, total in _play(agent, env, setting.seed + start, progress):
             episodes.append(_episode(consultation, total, env.dynamics))
-            on_finish(consultation, env.dynamics)
+            on_finish((consultation, env.dynamics))
     slices = ("all",) if is_bundled(cases) else tuple(SLICES)
     summaries = {}
     for name in slices:
@@ -228,7 +228,7 @@ def evaluate(
         access=agent.access,
         setting=setting,
         dataset=f"{cases.name}: {cases.description}",
-        patient=env.patient.description,
+        patient=env.patient.name,
         reward=env.reward.name,
         summaries=summaries,
         episodes=tuple(episodes),

@@ -1,7 +1,8 @@
 """Greedy expected information gain: ask for the fact whose answer is expected to settle most.
 
-On vignettes it is privileged (`record`): it knows which facts there are and their evidence rows, so it knows what can be asked
-for. It never reads how a fact turned out: a fact may be as stated or not, and both outcomes count by their probability.
+On vignettes it is privileged (`record`): it knows which facts there are and their evidence rows, so it knows what can
+be asked for. It never reads how a fact turned out: a fact may be as stated or not, and both outcomes count by their
+probability.
 """
 
 from __future__ import annotations
@@ -21,9 +22,7 @@ from promed_env.consultation import Consultation
 __all__ = ["Greedy", "expected_information_gain"]
 
 
-def expected_information_gain(
-    posterior: NDArray[np.float64], rows: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def expected_information_gain(posterior: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Expected decrease of the entropy over the options when each of several facts is learnt, in nats.
 
     Args:

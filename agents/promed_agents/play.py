@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gymnasium as gym
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from promed_env.actions import parse_action
 from promed_env.env import ConsultationEnv
@@ -49,5 +51,7 @@ def play(env: gym.Env[str, str], console: Console, *, seed: int | None = None, c
     if sig is not None and missed:
         weights = sig.fact_weights(final.case)
         console.print("What was not asked, by weight:")
+        grid = Table.grid(padding=(0, 2))
         for fact in sorted(missed, key=lambda index: -weights[index]):
-            console.print(f"  {weights[fact]:+.3f}  {final.case.facts[fact].text}", markup=False, highlight=False)
+            grid.add_row(f"{weights[fact]:+.3f}", Text(final.case.facts[fact].text))
+        console.print(grid)

@@ -27,8 +27,8 @@ def heading(setting: Setting, cases: CaseDataset, patient: str) -> Text:
     lines = [
         f"{setting.env_id}: {cases.name}, {cases.description}. For research, not for care.",
         f"patient {patient}; at most {setting.facts_per_reply} facts a reply",
-        f"reward {setting.reward_for(cases)}; at most {setting.max_questions} questions; "
-        f"options shown: {setting.show_options}; initial facts: {setting.initial}; seed {setting.seed}; n = {len(cases)}",
+        f"reward {setting.reward_for(cases)}; at most {setting.max_questions} questions; options shown: "
+        f"{setting.show_options}; initial facts: {setting.initial}; seed {setting.seed}; n = {len(cases)}",
     ]
     if setting.reward is None and setting.reward_for(cases) == "diagnosis":
         lines.append("SIG is not available: these cases carry neither Shapley values nor evidence tables.")
@@ -71,7 +71,7 @@ def dataset_table() -> Group:
     for column in ("name", "split", "environment", "what it is", "licence"):
         bundled.add_column(column, overflow="fold")
     for name, source in SOURCES.items():
-        for split, chosen in source.splits.items():
+        for split in source.splits:
             cases = load_dataset(name, split)
             bundled.add_row(name, split, source.env_id, cases.description, cases.licence)
     files = Table(title="Files (by path; the format is told by the fields)", title_justify="left")

@@ -22,6 +22,9 @@ __all__ = ["Belief", "EvidenceBelief", "key_log_probability", "make_belief", "po
 class Belief(Protocol):
     """What every belief offers. Implementations are hashable, so that Shapley values can be remembered per belief."""
 
+    def __hash__(self) -> int:
+        """A hash that agrees with equality."""
+
     @property
     def name(self) -> str:
         """A short name for results and annotations."""
@@ -30,18 +33,17 @@ class Belief(Protocol):
         """Whether the belief can be computed for this case."""
 
     def __call__(self, case: Case, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """log p(option | facts): (m, n_facts) bool -> (m, n_options) float64, in nats."""
+        """Give log p(option | facts): (m, n_facts) bool -> (m, n_options) float64, in nats."""
 
 
 def key_log_probability(case: Case, log_probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log p(key), the belief in the right options together: (m, n_options) -> (m,), in nats."""
+    """Give log p(key), the belief in the right options together: (m, n_options) -> (m,), in nats."""
     columns = [index for index, option in enumerate(case.options) if option.key in case.answer]
-    return np.logaddexp.reduce(log_probabilities[:, columns], axis=1)
+    summed: NDArray[np.float64] = np.logaddexp.reduce(log_probabilities[:, columns], axis=1)
+    return summed
 
 
-def posteriors(
-    belief: Belief, cases: Sequence[Case], known: Sequence[frozenset[int]]
-) -> list[NDArray[np.float64]]:
+def posteriors(belief: Belief, cases: Sequence[Case], known: Sequence[frozenset[int]]) -> list[NDArray[np.float64]]:
     """The belief after each of many dialogues, in one call where the belief offers `batch(cases, coalitions)`.
 
     Args:

@@ -1,12 +1,13 @@
 """Vignettes as people write them: TOML with probabilities, and the rules that every bundled vignette must meet.
 
-The sources are in `vignettes/`; `scripts/build_samples.py` compiles them to the canonical JSON Lines that are shipped. A
-fact's row `p` is one judgement per option, in the order of the options: "if this option is the best answer, how likely is it
-that the fact is as stated?" A row of equal numbers is a fact without weight.
+The sources are in `vignettes/`; `scripts/build_samples.py` compiles them to the canonical JSON Lines that are shipped.
+A fact's row `p` is one judgement per option, in the order of the options: "if this option is the best answer, how
+likely is it that the fact is as stated?" A row of equal numbers is a fact without weight.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from collections.abc import Sequence
@@ -23,7 +24,9 @@ from promed_env.shapley import case_shapley
 __all__ = ["QUESTION_TYPES", "annotate", "check_sample", "check_vignette", "read_vignettes"]
 
 QUESTION_TYPES = ("management", "cause", "diagnosis", "finding", "prognosis", "pharmacology", "prevention", "ethics")
-_REQUIRED = {"id", "specialty", "question_type", "age", "sex", "presentation", "question", "options", "answer", "initial", "fact"}
+_REQUIRED = set(
+    "id specialty question_type age sex presentation question options answer initial fact".split()
+)
 _OPTIONAL = {"prior", "rationale"}
 _MISLEADING = 0.25  # nats by which a fact must favour another option over the key
 _WORDS = re.compile(r"[a-z0-9]+|[\u4e00-\u9fff]")
@@ -39,8 +42,8 @@ def read_vignettes(path: str | Path, *, source: str, language: Language = "en") 
         language: Language of the texts.
 
     Raises:
-        DatasetError: The file is no TOML, or a case lacks a field, has an unknown one or an inconsistent one; the message
-            names file, case and field.
+        DatasetError: The file is no TOML, or a case lacks a field, has an unknown one or an inconsistent one; the
+            message names file, case and field.
     """
     path = Path(path)
     try:
@@ -91,8 +94,6 @@ def _vignette(row: dict[str, Any], source: str, language: Language) -> Case:
 
 def annotate(case: Case) -> Case:
     """The case with the exact Shapley values of both games under its evidence table, rounded to 1e-9 nats."""
-    import dataclasses
-
     games: tuple[Game, ...] = ("all", "presentation")
     estimates = {game: case_shapley(case, EvidenceBelief(), game, method="exact") for game in games}
     annotation = ShapleyAnnotation(
@@ -128,7 +129,8 @@ def _words(text: str) -> list[str]:
 def check_vignette(case: Case) -> list[str]:
     """What is wrong with one vignette, as sentences; an empty list if nothing is.
 
-    Checks: 8 to 16 facts, 4 or 5 options; with all facts the belief puts at least 0.8 on the key; at least two hidden facts
+    Checks: 8 to 16 facts, 4 or 5 options; with all facts the belief puts at least 0.8 on the key; at least two hidden
+        facts
     without weight; every fact has a question; no fact or presentation states the answer; texts are distinct.
     """
     if case.evidence is None:
@@ -164,8 +166,10 @@ def check_vignette(case: Case) -> list[str]:
 def check_sample(cases: Sequence[Case]) -> list[str]:
     """What is wrong with a set of vignettes as a whole, on top of `check_vignette` for each.
 
-    Checks: p(key) given the presentation alone lies between 0.1 and 0.6 in at least 80% of the cases; at least a third has a
-    misleading fact; keys are spread over the slots; no two cases are alike (word overlap of presentation and facts below 0.5).
+    Checks: p(key) given the presentation alone lies between 0.1 and 0.6 in at least 80% of the cases; at least a third
+        has a
+    misleading fact; keys are spread over the slots; no two cases are alike (word overlap of presentation and facts
+    below 0.5).
     """
     problems = [f"{case.case_id}: {problem}" for case in cases for problem in check_vignette(case)]
     starts = [p_key(case, sorted(case.initial)) for case in cases]

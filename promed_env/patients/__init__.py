@@ -1,43 +1,87 @@
-"""Patients (interim, replaced by the full module)."""
+"""Patients: who hears a free-text question and what they reply.
+
+    patient = make_patient("static", facts_per_reply=3)
+    reply = patient.reply(consultation, "Do you smoke?")
+
+A patient is any object with `name`, `reply` and `reply_batch`. The built-in ones quote the case's own facts
+(`promed_env.patients.facts`) and differ in how they find the facts that a question asks about. Nothing is loaded before the
+first reply.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from promed_env.consultation import Consultation
+    from promed_env.patients.facts import Matcher
 
-__all__ = ["Patient", "Reply", "make_patient"]
+__all__ = ["PATIENTS", "Informant", "Patient", "Reply", "make_patient"]
+
+Informant = Literal["patient", "examiner", "laboratory"]
 
 
 class Reply(NamedTuple):
+    """What is said in reply to one question.
+
+    Attributes:
+        text: The reply as the doctor reads it.
+        disclosed: Indexes of the facts that the text states, best match first; () if none.
+        informant: Who speaks (first).
+    """
+
     text: str
     disclosed: tuple[int, ...]
-    informant: Literal["patient", "examiner", "laboratory"]
+    informant: Informant
 
 
 class Patient(Protocol):
-    name: str
+    """Replies to free-text questions; deterministic given the consultation and the question."""
 
-    def reply(self, consultation: Consultation, question: str) -> Reply: ...
-
-    def reply_batch(self, consultations: Sequence[Consultation], questions: Sequence[str]) -> list[Reply]: ...
-
-
-class _Interim:
-    name = "interim"
-    description = "interim"
+    @property
+    def name(self) -> str:
+        """Short name, printed with every result."""
 
     def reply(self, consultation: Consultation, question: str) -> Reply:
-        words = {w for w in question.lower().replace("?", "").split() if len(w) > 3}
-        hit = tuple(i for i, f in enumerate(consultation.case.facts) if words & set(f.text.lower().split()))[:3]
-        text = " ".join(consultation.case.facts[i].text for i in hit) or "I do not know."
-        return Reply("Patient: " + text, hit, "patient")
+        """The reply to a question of any content, up to 4,000 characters."""
 
     def reply_batch(self, consultations: Sequence[Consultation], questions: Sequence[str]) -> list[Reply]:
-        return [self.reply(c, q) for c, q in zip(consultations, questions, strict=True)]
+        """The replies to one question in each consultation."""
+
+
+def _static() -> Matcher:
+    from promed_env.patients.static import StaticMatcher
+
+    return StaticMatcher()
+
+
+def _lexical() -> Matcher:
+    from promed_env.patients.lexical import LexicalMatcher
+
+    return LexicalMatcher()
+
+
+PATIENTS: dict[str, Callable[[], Matcher]] = {"static": _static, "lexical": _lexical}
+"""Name of a built-in patient -> how its matcher is made."""
 
 
 def make_patient(patient: str | Patient, facts_per_reply: int = 3) -> Patient:
-    return _Interim() if isinstance(patient, str) else patient
+    """The patient of that name, or the object itself.
+
+    Args:
+        patient: "static" (default elsewhere), "lexical", or a `Patient`.
+        facts_per_reply: Most facts in one reply; for a patient given by name.
+
+    Raises:
+        ValueError: The name is unknown, or `facts_per_reply` is below 1.
+    """
+    if not isinstance(patient, str):
+        return patient
+    if patient not in PATIENTS:
+        coming = patient == "semantic" or patient.startswith("llm:")
+        hint = " (not available in this version)" if coming else ""
+        raise ValueError(f"unknown patient {patient!r}{hint}; choose one of {', '.join(PATIENTS)} or pass a Patient")
+    from promed_env.patients.facts import FactsPatient
+
+    return FactsPatient(PATIENTS[patient](), facts_per_reply)

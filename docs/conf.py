@@ -1,0 +1,10 @@
+"""Sphinx configuration: Markdown pages in furo; `sphinx-build -W -b html docs docs/_build`."""
+
+project = "ProMed"
+author = "The ProMed developers"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "ProMed"
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3

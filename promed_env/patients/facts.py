@@ -1,0 +1,143 @@
+"""A patient that quotes the case's own facts: a matcher finds those a question asks about, this module says them.
+
+Who speaks follows from a fact's section: examinations are reported by the examiner, tests by the laboratory, the rest by the
+patient. What a question must not be is decided before any matching, by `promed_env.patients.screening`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from promed_env.case import Case, Fact, Language, Section
+from promed_env.patients import Informant, Reply
+from promed_env.patients.screening import Refusal, screen
+
+if TYPE_CHECKING:
+    from promed_env.consultation import Consultation
+
+__all__ = ["FactsPatient", "Matcher", "informant_of"]
+
+_SPEAKER: dict[Language, dict[Informant, str]] = {
+    "en": {"patient": "Patient:", "examiner": "On examination:", "laboratory": "Result:"},
+    "zh": {"patient": "患者:", "examiner": "体格检查:", "laboratory": "检查结果:"},
+}
+_NOTHING: dict[Language, dict[Informant, str]] = {
+    "en": {
+        "patient": "Patient: I don't know.",
+        "examiner": "On examination: that is not recorded.",
+        "laboratory": "Result: that is not recorded.",
+    },
+    "zh": {
+        "patient": "患者:我不清楚。",
+        "examiner": "体格检查:没有相关记录。",
+        "laboratory": "检查结果:没有相关记录。",
+    },
+}
+_REFUSED: dict[Language, dict[Refusal, str]] = {
+    "en": {
+        "empty": "Patient: I did not hear a question.",
+        "shotgun": "Patient: That is too much at once. Please ask about one thing.",
+        "stuffing": "Patient: That is a list of words. Please ask one question.",
+        "extraction": "Patient: I can only answer questions about my health.",
+    },
+    "zh": {
+        "empty": "患者:我没有听到问题。",
+        "shotgun": "患者:一下子问得太多了,请一次只问一件事。",
+        "stuffing": "患者:您列了太多词,请只问一个问题。",
+        "extraction": "患者:我只能回答与我的健康有关的问题。",
+    },
+}
+
+
+class Matcher(Protocol):
+    """Finds the facts that a question asks about."""
+
+    @property
+    def name(self) -> str:
+        """Short name, printed with every result."""
+
+    def match(self, question: str, case: Case, limit: int) -> tuple[int, ...]:
+        """Indexes of at most `limit` of all the case's facts, best first; () if none of them fits."""
+
+    def addressee(self, question: str) -> Informant:
+        """Who would know: the patient, or whoever examined or tested them."""
+
+
+class FactsPatient:
+    """Quotes the facts that a question asks about, or says that there is nothing to say."""
+
+    def __init__(self, matcher: Matcher, facts_per_reply: int = 3) -> None:
+        """Make a patient.
+
+        Args:
+            matcher: Finds the facts.
+            facts_per_reply: Most facts in one reply, at least 1.
+
+        Raises:
+            ValueError: `facts_per_reply` is below 1.
+        """
+        if isinstance(facts_per_reply, bool) or not isinstance(facts_per_reply, int) or facts_per_reply < 1:
+            raise ValueError(f"facts_per_reply must be a whole number of at least 1, got {facts_per_reply!r}")
+        self.matcher = matcher
+        self.facts_per_reply = facts_per_reply
+
+    @property
+    def name(self) -> str:
+        """The matcher's name."""
+        return self.matcher.name
+
+    def reply(self, consultation: Consultation, question: str) -> Reply:
+        """The reply to a question; deterministic, and independent of what was asked before."""
+        case = consultation.case
+        heard = screen(question)
+        if heard.refusal is not None:
+            return Reply(_REFUSED[case.language][heard.refusal], (), "patient")
+        disclosed = self.matcher.match(heard.question, case, self.facts_per_reply)
+        if not disclosed:
+            informant = self.matcher.addressee(heard.question)
+            return Reply(_NOTHING[case.language][informant], (), informant)
+        return Reply(_quote(case, disclosed), disclosed, informant_of(_section(case.facts[disclosed[0]])))
+
+    def reply_batch(self, consultations: Sequence[Consultation], questions: Sequence[str]) -> list[Reply]:
+        """The replies to one question in each consultation.
+
+        Raises:
+            ValueError: The numbers of consultations and questions differ.
+        """
+        return [self.reply(state, question) for state, question in zip(consultations, questions, strict=True)]
+
+
+def informant_of(section: Section) -> Informant:
+    """Who reports facts of a section."""
+    if section == "exam":
+        return "examiner"
+    return "laboratory" if section == "test" else "patient"
+
+
+def _section(fact: Fact) -> Section:
+    if fact.section != "other":
+        return fact.section
+    # Imported late: the loaders that make cases import nothing from here, but their package is large.
+    from promed_env.datasets.sections import tag_section
+
+    return tag_section(fact.text)
+
+
+def _quote(case: Case, disclosed: tuple[int, ...]) -> str:
+    """The facts' own texts, grouped by who says them; the best match's group comes first."""
+    groups: dict[Informant, list[str]] = {}
+    for index in disclosed:
+        fact = case.facts[index]
+        groups.setdefault(informant_of(_section(fact)), []).append(_sentence(fact.text, case.language))
+    space = " " if case.language == "en" else ""
+    return "\n".join(
+        _SPEAKER[case.language][informant] + space + space.join(texts) for informant, texts in groups.items()
+    )
+
+
+def _sentence(text: str, language: Language) -> str:
+    text = text.strip()
+    if text.endswith((".", "!", "?", "。", "!", "?")):
+        return text
+    return text + ("." if language == "en" else "。")

@@ -1,0 +1,96 @@
+"""Words: how questions and facts are cut into tokens and reduced to stems, for every matcher alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+__all__ = ["FUNCTION_WORDS", "has_chinese", "stem", "tokenise"]
+
+_TOKEN = re.compile(r"[a-z]+[0-9]*|[0-9]+(?:[.,][0-9]+)*|[\u3400-\u9fff]|[^\W\d_a-z]+")
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
+_APOSTROPHE = re.compile(r"(?<=\w)[\u2019']s?\b")
+
+FUNCTION_WORDS = frozenset(
+    """a about after again ago all also am an and another any anybody anyone anything are around as ask at available away be
+    because been before being both bring but by can check come could describe detail did do does doing done each either else
+    ever every exactly few find found for from further get give given go going got had has have having he hello help her here
+    hers him his how i if in indeed into is it its just kind know last lately let like ll look made make many may maybe me mean
+    might mind mine more most much must my need no nor not now of off often on once one only onto or other our out over own
+    part patient please possible put quite rather re really recent recently regard regarding relevant report said same say see
+    seem she should show since sir so some somebody someone something sort still such take tell than thank that the their
+    theirs them then there these they thing things this those through time to today together too toward towards told try under
+    until up upon us use used usual usually ve very want was we well were what when where whether which while who whole whom
+    whose why will with within without would yes yet you your yours yourself
+    don doesn didn hasn haven hadn isn aren wasn weren won wouldn couldn shouldn t s d m
+    doctor ma madam okay ok notice noticed currently current patient's mention anyway actually tried""".split()
+)
+
+_IRREGULAR = {
+    "feet": "foot", "teeth": "tooth", "children": "child", "women": "woman", "men": "man", "drank": "drink", "drunk": "drink",
+    "ate": "eat", "eaten": "eat", "felt": "feel", "slept": "sleep", "bled": "bleed", "broke": "break", "broken": "break",
+    "fell": "fall", "fallen": "fall", "lost": "lose", "heard": "hear", "began": "begin", "begun": "begin", "threw": "throw",
+    "thrown": "throw", "gave": "give", "worse": "worsen", "went": "go", "bit": "bite", "bitten": "bite", "swollen": "swell",
+    "died": "die", "dying": "die", "dies": "die", "lying": "lie", "drew": "draw", "wore": "wear", "born": "birth",
+    "births": "birth", "biopsies": "biopsy", "diagnoses": "diagnosis", "metastases": "metastasis", "pelvic": "pelvis",
+    "abdominal": "abdomen", "vaginal": "vagina", "rectal": "rectum", "renal": "kidney", "hepatic": "liver",
+    "cardiac": "heart", "pulmonary": "lung", "thoracic": "chest", "cranial": "head", "ocular": "eye", "oral": "mouth",
+    "nasal": "nose", "dermal": "skin", "cutaneous": "skin", "urinary": "urine", "muscular": "muscle", "neurologic": "neurologic",
+    "neurological": "neurologic", "tumour": "tumor", "oedema": "edema", "anaemia": "anemia", "haemoglobin": "hemoglobin",
+    "diarrhoea": "diarrhea", "oesophagus": "esophagus", "foetal": "fetal", "leucocyte": "leukocyte", "paediatric": "pediatric",
+    "colour": "color", "tumours": "tumor", "coloured": "color", "haematuria": "hematuria", "behaviour": "behavior",
+    "vomits": "vomit", "travelled": "travel", "travelling": "travel", "rays": "ray", "gas": "gas", "gases": "gas",
+    "diabetes": "diabetes", "pus": "pus", "bus": "bus", "this": "this", "thus": "thus", "lens": "lens", "his": "his",
+    "herpes": "herpes", "rabies": "rabies", "scabies": "scabies", "caries": "caries", "species": "species", "series": "series",
+    "pancreas": "pancreas", "ascites": "ascites", "uterus": "uterus", "fetus": "fetus", "measles": "measles", "mumps": "mumps",
+    "during": "during", "evening": "evening", "morning": "morning", "sibling": "sibling", "ring": "ring", "thing": "thing",
+    "bed": "bed", "red": "red", "need": "need", "bleed": "bleed", "feed": "feed", "breed": "breed", "speed": "speed",
+    "blood": "blood", "wheezes": "wheeze", "wheezing": "wheeze", "pimples": "pimple", "aged": "age", "aging": "age",
+    "ages": "age", "passed": "pass", "passing": "pass", "itchy": "itch", "itches": "itch", "sweaty": "sweat", "dizzy": "dizzy",
+    "yellowish": "yellow", "reddish": "red", "bluish": "blue", "shaky": "shake", "stiffness": "stiff", "numbness": "numb",
+    "weakness": "weak", "tiredness": "tired", "dizziness": "dizzy", "drowsiness": "drowsy", "tenderness": "tender",
+    "redness": "red", "dryness": "dry", "sickness": "sick", "illness": "ill", "illnesses": "ill", "fullness": "full",
+    "tightness": "tight", "hoarseness": "hoarse", "wellness": "well", "painful": "pain", "harmful": "harm",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=65536)
+def stem(word: str) -> str:
+    """The stem of a lower-case English word; a light rule, made to join inflections rather than to be right."""
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if len(word) < 4 or not word.isascii():
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "shes", "ches", "xes")):
+        word = word[:-2]
+    elif word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    for suffix in ("ing", "ed"):
+        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
+            base = word[: -len(suffix)]
+            if not re.search("[aeiouy]", base):
+                break
+            if base[-1] == base[-2] and base[-1] not in "sl":
+                return base[:-1]
+            word = base
+            break
+    if word.endswith("e") and len(word) > 4:
+        word = word[:-1]
+    if word.endswith("i") and len(word) > 4:
+        word = word[:-1] + "y"
+    return word
+
+
+@lru_cache(maxsize=16384)
+def tokenise(text: str) -> tuple[str, ...]:
+    """Lower-case words, numbers and single Chinese characters, in order, without punctuation."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return tuple(_TOKEN.findall(_APOSTROPHE.sub("", folded)))
+
+
+def has_chinese(text: str) -> bool:
+    """Whether the text holds a Chinese character."""
+    return _CHINESE.search(text) is not None
