@@ -67,9 +67,14 @@ class RewardTerm:
         """The step's reward by name; the values add up to `self(before, after)`."""
         return {self.name: self(before, after)}
 
-    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> list[dict[str, float]]:
-        """`terms` for many steps at once; override it for a judge that wants many at once."""
-        return [self.terms(before, after) for before, after in zip(befores, afters, strict=True)]
+    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
+        """What each of many steps pays. Override it for a judge that wants many at once."""
+        return list(map(self, befores, afters))
+
+    def terms_batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> list[dict[str, float]]:
+        """`terms` of many steps, through `batch`."""
+        name = self.name
+        return [{name: float(value)} for value in self.batch(befores, afters)]
 
     def hindsight(self, final: Consultation) -> NDArray[np.float64]:
         """What each turn of a consultation earned, seen from its end: (n_turns,). By default what each step paid."""
@@ -120,14 +125,19 @@ class WeightedSum(RewardTerm):
             values[term.name] = values.get(term.name, 0.0) + weight * term(before, after)
         return values
 
-    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> list[dict[str, float]]:
+    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
         """See `RewardTerm.batch`; every term gets the whole batch."""
-        rows: list[dict[str, float]] = [{} for _ in befores]
+        return [sum(row.values()) for row in self.terms_batch(befores, afters)]
+
+    def terms_batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> list[dict[str, float]]:
+        """See `RewardTerm.terms_batch`; every term gets the whole batch."""
+        columns: dict[str, list[float]] = {}
         for weight, term in self.parts:
-            for row, own in zip(rows, term.batch(befores, afters), strict=True):
-                for name, value in own.items():
-                    row[name] = row.get(name, 0.0) + weight * value
-        return rows
+            column = [weight * value for value in term.batch(befores, afters)]
+            earlier = columns.get(term.name)
+            columns[term.name] = column if earlier is None else list(map(sum, zip(earlier, column, strict=True)))
+        names = tuple(columns)
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def hindsight(self, final: Consultation) -> NDArray[np.float64]:
         """The weighted sum of the terms' hindsight views."""
@@ -254,14 +264,13 @@ class SIG(RewardTerm):
 
     def gains(self, final: Consultation) -> NDArray[np.float64]:
         """SIG of every turn, (n_turns,), without the potential's return."""
-        gains = np.zeros(final.turn)
-        known = final.case.initial
-        for index, turn in enumerate(final.turns):
-            if turn.known is not known:
-                weights = self.fact_weights(final.case)
-                gains[index] = sum(weights[fact] for fact in sorted(turn.known - known))
-                known = turn.known
-        return gains
+        known, gains = final.case.initial, []
+        weights = self.fact_weights(final.case)
+        for turn in final.turns:
+            new = turn.known is not known
+            gains.append(sum([weights[fact] for fact in sorted(turn.known - known)]) if new else 0.0)
+            known = turn.known
+        return np.array(gains, dtype=np.float64)
 
     def fact_weights(self, case: Case) -> tuple[float, ...]:
         """The weight of every fact of the case, length n_facts."""
@@ -435,13 +444,9 @@ class _BeliefTerm(RewardTerm):
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """The rise of the potential from `before` to `after`."""
-        return self.batch([before], [after])[0][self.name]
-
-    def terms(self, before: Consultation, after: Consultation) -> dict[str, float]:
-        """See `RewardTerm.terms`."""
         return self.batch([before], [after])[0]
 
-    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> list[dict[str, float]]:
+    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
         """See `RewardTerm.batch`: one call of the belief for all steps that made facts known."""
         moved = [index for index, after in enumerate(afters) if after.known != befores[index].known]
         values = [0.0] * len(afters)
@@ -454,7 +459,7 @@ class _BeliefTerm(RewardTerm):
             levels = [self.potential(state.case, row) for state, row in zip(states, beliefs, strict=True)]
             for position, index in enumerate(moved):
                 values[index] = levels[len(moved) + position] - levels[position]
-        return [{self.name: value} for value in values]
+        return values
 
     def bind(self, belief: Belief | None) -> _BeliefTerm:
         """See `RewardTerm.bind`."""

@@ -157,7 +157,7 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
             afters = self._advance(befores, texts)
         moved = [position for position, after in enumerate(afters) if after is not befores[position]]
         terms: list[dict[str, float]] = [{} for _ in afters]
-        rows = self.reward.batch([befores[position] for position in moved], [afters[position] for position in moved])
+        rows = self.reward.terms_batch([befores[position] for position in moved], [afters[position] for position in moved])
         for position, row in zip(moved, rows, strict=True):
             terms[position] = row
         rewards = np.zeros(self.num_envs)
@@ -243,26 +243,26 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
 
 def _stack_infos(num_envs: int, infos: dict[int, dict[str, Any]]) -> dict[str, Any]:
     """What `VectorEnv._add_info` makes of single infos, column by column."""
-    columns: dict[str, dict[int, Any]] = {}
+    alike: dict[tuple[str, ...], list[int]] = {}
     for index, info in infos.items():
-        for key, value in info.items():
-            column = columns.get(key)
-            if column is None:
-                column = columns[key] = {}
-            column[index] = value
+        alike.setdefault(tuple(info), []).append(index)
+    columns: dict[str, tuple[list[int], list[Any]]] = {}
+    for keys, rows in alike.items():
+        for key, values in zip(keys, zip(*(infos[row].values() for row in rows), strict=True), strict=True):
+            indexes, column = columns.setdefault(key, ([], []))
+            indexes += rows
+            column += values
     stacked: dict[str, Any] = {}
-    for key, column in columns.items():
-        rows = list(column)
-        first = column[rows[0]]
-        if isinstance(first, dict) and key != "final_obs":
-            stacked[key] = _stack_infos(num_envs, column)
-        elif type(first) in _NUMBERS:
-            stacked[key] = array = np.zeros(num_envs, dtype=type(first))
-            array[rows] = list(column.values())
+    for key, (rows, column) in columns.items():
+        if isinstance(column[0], dict) and key != "final_obs":
+            stacked[key] = _stack_infos(num_envs, dict(zip(rows, column, strict=True)))
+        elif type(column[0]) in _NUMBERS:
+            stacked[key] = array = np.zeros(num_envs, dtype=type(column[0]))
+            array[rows] = column
         else:
             stacked[key] = array = np.full(num_envs, None, dtype=object)
-            for index, value in column.items():
-                array[index] = value
+            for row, value in zip(rows, column, strict=True):
+                array[row] = value
         stacked[f"_{key}"] = mask = np.zeros(num_envs, dtype=np.bool_)
         mask[rows] = True
     return stacked
