@@ -31,7 +31,7 @@ _CONFIDENCE = re.compile(
 )
 _DECORATION = " \t\r\n*_#`"
 _BRACKETS = str.maketrans("", "", "[]{}<>\u3010\u3011")
-_KEY_THEN_TEXT = re.compile(r"\(?([A-Za-z])\)?\s*(?:[.:)\uff1a\u3001,-]|$)\s*(.*)", re.DOTALL)
+_KEY_THEN_TEXT = re.compile(r"\(?([A-Za-z])\)?\s*(?:[.:)\uff1a\u3001,]|\s-\s|$)\s*(.*)", re.DOTALL)
 _KEY_LIST = re.compile(r"[A-Za-z](?:\s*(?:,|;|/|&|\+|\u3001|\uff0c|\band\b|\s)\s*[A-Za-z])*")
 _COMPACT_KEYS = re.compile(r"[A-Z]{2,}")
 _NOT_WORD = re.compile(r"[^\w%]+")

@@ -30,14 +30,18 @@ def initial_facts(first_sentence: str, other_sentences: Sequence[str], facts: Se
     """
     first = _content(first_sentence)
     others = [_content(text) for text in other_sentences]
-    stated = set()
+    stated, missed = set(), 0
     for index, fact in enumerate(facts):
         words = _content(fact)
         here = _coverage(words, first)
         elsewhere = max((_coverage(words, other) for other in others), default=0.0)
-        if here < 0.5 or elsewhere > here:
+        if here >= 0.5 and here >= elsewhere:
+            stated.add(index)
+            missed = 0
+        elif missed:
             break
-        stated.add(index)
+        else:
+            missed = 1  # one fact in between may be worded too freely to be recognised
     return frozenset(stated)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from promed_env.case import Case, Fact, Language, Section
+from promed_env.datasets.sections import tag_section
 from promed_env.patients import Informant, Reply
 from promed_env.patients.screening import Refusal, screen
 
@@ -37,12 +38,14 @@ _NOTHING: dict[Language, dict[Informant, str]] = {
 _REFUSED: dict[Language, dict[Refusal, str]] = {
     "en": {
         "empty": "Patient: I did not hear a question.",
+        "vague": "Patient: What would you like to know? Please ask a question.",
         "shotgun": "Patient: That is too much at once. Please ask about one thing.",
         "stuffing": "Patient: That is a list of words. Please ask one question.",
         "extraction": "Patient: I can only answer questions about my health.",
     },
     "zh": {
         "empty": "患者:我没有听到问题。",
+        "vague": "患者:您想知道什么?请具体提问。",
         "shotgun": "患者:一下子问得太多了,请一次只问一件事。",
         "stuffing": "患者:您列了太多词,请只问一个问题。",
         "extraction": "患者:我只能回答与我的健康有关的问题。",
@@ -116,12 +119,7 @@ def informant_of(section: Section) -> Informant:
 
 
 def _section(fact: Fact) -> Section:
-    if fact.section != "other":
-        return fact.section
-    # Imported late: the loaders that make cases import nothing from here, but their package is large.
-    from promed_env.datasets.sections import tag_section
-
-    return tag_section(fact.text)
+    return fact.section if fact.section != "other" else tag_section(fact.text)
 
 
 def _quote(case: Case, disclosed: tuple[int, ...]) -> str:

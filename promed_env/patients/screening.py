@@ -21,7 +21,7 @@ MAX_LENGTH = 4000
 MAX_WORDS = 60
 """Words in one question (characters, in Chinese, count a half); a longer one is no question but a list."""
 
-Refusal = Literal["empty", "shotgun", "stuffing", "extraction"]
+Refusal = Literal["empty", "vague", "shotgun", "stuffing", "extraction"]
 
 
 class Heard(NamedTuple):
@@ -91,6 +91,13 @@ _GROUPS: tuple[frozenset[str], ...] = tuple(
         "treatment treatments management diagnosis prognosis plan",
     )
 )
+_VAGUE = frozenset(
+    """symptom symptoms history patient problem problems information info finding findings result results sign signs case detail
+    details condition conditions complaint complaints disease diseases diagnosis question answer medical clinical health record
+    records data report status summary facts fact illness background story presentation evaluation assessment context situation
+    positives negatives""".split()
+)
+_FILLERS = frozenset("the a an your his her their please and of other more further additional relevant current".split())
 _MAX_GROUPS = 3
 _MAX_ITEMS = 7
 _SEPARATOR = re.compile(r"[,;/|&+\u3001\uff0c\uff1b\n]|\band\b|\bor\b|\u548c|\u6216|\u4e0e|\u53ca")
@@ -130,6 +137,8 @@ def screen(text: str) -> Heard:
         return Heard(question, "extraction")
     if _SHOTGUN.search(question):
         return Heard(question, "shotgun")
+    if _is_vague(question):
+        return Heard(question, "vague")
     if _is_stuffed(question):
         return Heard(question, "stuffing")
     return Heard(question, None)
@@ -177,6 +186,12 @@ def _sentences(text: str) -> list[str]:
             sentences.append(part)
         joining = _ABBREVIATION.search(part) is not None
     return sentences
+
+
+def _is_vague(question: str) -> bool:
+    """Whether a question is one word that could mean anything in a record, as "history" does."""
+    words = [word for word in tokenise(question) if word not in _FILLERS]
+    return len(words) == 1 and words[0] in _VAGUE
 
 
 def _is_stuffed(question: str) -> bool:

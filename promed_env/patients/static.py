@@ -1,26 +1,77 @@
-"""Interim: exact words until the table is in place."""
+"""The default patient's matcher: clinical concepts, distilled word vectors and sections, weighed by a small logistic model.
+
+The model (`data/weights.toml`, fitted by `scripts/fit_static_patient.py`) turns the features of each fact
+(`promed_env.patients.features`) into the log-odds that a question asks for it. A fact below the threshold is not told, so a
+question that fits nothing is answered with nothing. Numpy only.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from functools import lru_cache
+from importlib.resources import files
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from promed_env.patients.lexical import LexicalMatcher
+from promed_env.case import Case
+from promed_env.patients import Informant
+from promed_env.patients.embedding import EMBEDDING_DIM, encode
+from promed_env.patients.features import FEATURES, features, informant_asked
 
-__all__ = ["EMBEDDING_DIM", "StaticMatcher", "encode"]
-
-EMBEDDING_DIM = 128
-
-
-@lru_cache(maxsize=4096)
-def encode(text: str) -> NDArray[np.float32]:
-    """Interim."""
-    return np.zeros(EMBEDDING_DIM, dtype=np.float32)
+__all__ = ["EMBEDDING_DIM", "Model", "StaticMatcher", "encode"]
 
 
-class StaticMatcher(LexicalMatcher):
-    """Interim."""
+class Model(NamedTuple):
+    """A logistic model and when to speak.
+
+    Attributes:
+        weights: One weight a feature, (len(FEATURES),).
+        first: Least log-odds of the best fact; below it nothing is told.
+        more: Least log-odds of a second or third fact.
+        margin: How far, in log-odds, a further fact may lie below the best one.
+    """
+
+    weights: NDArray[np.float64]
+    first: float
+    more: float
+    margin: float
+
+    def pick(self, values: NDArray[np.float64], limit: int) -> tuple[int, ...]:
+        """Facts to tell, best first, at most `limit`, from their features (n_facts, len(FEATURES))."""
+        scores = values @ self.weights
+        order = np.argsort(-scores, kind="stable")[:limit]
+        best = scores[order[0]]
+        if best < self.first:
+            return ()
+        floor = max(self.more, best - self.margin)
+        return tuple(int(index) for index in order if scores[index] >= floor)
+
+
+class StaticMatcher:
+    """Matches by concepts, word vectors and sections."""
 
     name = "static"
+
+    def match(self, question: str, case: Case, limit: int) -> tuple[int, ...]:
+        """Facts that the question probably asks for, best first.
+
+        Args:
+            question: One question.
+            case: The case; its facts are the candidates.
+            limit: Most facts.
+        """
+        return _model().pick(features(question, case.facts), limit) if case.facts else ()
+
+    def addressee(self, question: str) -> Informant:
+        """Who would know."""
+        return informant_asked(question)
+
+
+@lru_cache(maxsize=1)
+def _model() -> Model:
+    """The shipped model."""
+    data = tomllib.loads(files("promed_env.patients").joinpath("data", "weights.toml").read_text(encoding="utf-8"))
+    weights = np.array([data["weights"][name] for name in FEATURES], dtype=np.float64)
+    return Model(weights, data["first"], data["more"], data["margin"])

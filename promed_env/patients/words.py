@@ -8,8 +8,9 @@ from functools import lru_cache
 
 __all__ = ["FUNCTION_WORDS", "has_chinese", "stem", "tokenise"]
 
-_TOKEN = re.compile(r"[a-z]+[0-9]*|[0-9]+(?:[.,][0-9]+)*|[\u3400-\u9fff]|[^\W\d_a-z]+")
+_TOKEN = re.compile(r"[a-z]+[0-9]*|[0-9]+(?:[.,][0-9]+)*|[\u3400-\u9fff]+|[^\W\d_a-z\u3400-\u9fff]+")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
+_CHINESE_FUNCTION = re.compile("有没有|是不是|是否|什么|怎么样?|患者|请问|告诉|[的了吗呢吧啊你您我他她它们这那有没是在和与或及不也都很就还被把对为以于到过着来去请问会能可要想说些个一]")
 _APOSTROPHE = re.compile(r"(?<=\w)[\u2019']s?\b")
 
 FUNCTION_WORDS = frozenset(
@@ -24,7 +25,11 @@ FUNCTION_WORDS = frozenset(
     until up upon us use used usual usually ve very want was we well were what when where whether which while who whole whom
     whose why will with within without would yes yet you your yours yourself
     don doesn didn hasn haven hadn isn aren wasn weren won wouldn couldn shouldn t s d m
-    doctor ma madam okay ok notice noticed currently current patient's mention anyway actually tried""".split()
+    doctor ma madam okay ok notice noticed currently current patient's mention anyway actually tried
+    past even ones far getting keep taken during moment asking used using type amount status special come came comes goes gone
+    seen able bit feel feels felt feeling specifically present due normal abnormal dont doesnt didnt cant isnt arent
+    whats hows wheres im id ive youre youve theyre hes shes theres thats wont couldnt wouldnt hasnt havent
+    minor following previous prior earlier term suffer stay""".split()
 )
 
 _IRREGULAR = {
@@ -44,7 +49,10 @@ _IRREGULAR = {
     "diabetes": "diabetes", "pus": "pus", "bus": "bus", "this": "this", "thus": "thus", "lens": "lens", "his": "his",
     "herpes": "herpes", "rabies": "rabies", "scabies": "scabies", "caries": "caries", "species": "species", "series": "series",
     "pancreas": "pancreas", "ascites": "ascites", "uterus": "uterus", "fetus": "fetus", "measles": "measles", "mumps": "mumps",
-    "during": "during", "evening": "evening", "morning": "morning", "sibling": "sibling", "ring": "ring", "thing": "thing",
+    "during": "during", "hearing": "hearing", "finding": "finding", "findings": "finding", "seeing": "seeing", "living": "living",
+    "hears": "hear", "calves": "calf", "ulcers": "ulcer", "loose": "loose", "looser": "loose", "loosened": "loose", "fatigued": "fatigue",
+    "jaundiced": "jaundice", "confused": "confusion", "seizures": "seizure", "veins": "vein", "anemic": "anemia", "febrile": "febrile",
+    "conditions": "condition", "bilateral": "bilateral", "bigger": "big", "larger": "large", "heavier": "heavy", "thinner": "thin", "evening": "evening", "morning": "morning", "sibling": "sibling", "ring": "ring", "thing": "thing",
     "bed": "bed", "red": "red", "need": "need", "bleed": "bleed", "feed": "feed", "breed": "breed", "speed": "speed",
     "blood": "blood", "wheezes": "wheeze", "wheezing": "wheeze", "pimples": "pimple", "aged": "age", "aging": "age",
     "ages": "age", "passed": "pass", "passing": "pass", "itchy": "itch", "itches": "itch", "sweaty": "sweat", "dizzy": "dizzy",
@@ -86,9 +94,20 @@ def stem(word: str) -> str:
 
 @lru_cache(maxsize=16384)
 def tokenise(text: str) -> tuple[str, ...]:
-    """Lower-case words, numbers and single Chinese characters, in order, without punctuation."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return tuple(_TOKEN.findall(_APOSTROPHE.sub("", folded)))
+    """Lower-case words and numbers in order, without punctuation; Chinese as pairs of characters without function characters."""
+    folded = text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    tokens = _TOKEN.findall(_APOSTROPHE.sub("", folded))
+    if text.isascii() or not has_chinese(text):
+        return tuple(tokens)
+    return tuple(part for token in tokens for part in (_pairs(token) if has_chinese(token) else (token,)))
+
+
+def _pairs(run: str) -> list[str]:
+    """Overlapping pairs of the characters between function characters; a lone character stands for itself."""
+    pairs: list[str] = []
+    for part in _CHINESE_FUNCTION.split(run):
+        pairs.extend(part[start : start + 2] for start in range(max(1, len(part) - 1)) if part)
+    return pairs
 
 
 def has_chinese(text: str) -> bool:

@@ -1,0 +1,222 @@
+"""Clinical concepts: which words mean the same, and what belongs to what (`data/concepts.txt` says how it is written).
+
+A text becomes spans: stretches of words with the concepts they may mean. A span of a question is met by a fact that means one of these
+concepts or something more special: "blood tests" is met by "potassium", "potassium" is not met by "sodium".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Literal, NamedTuple
+
+from promed_env.patients.words import FUNCTION_WORDS, has_chinese, stem, tokenise
+
+__all__ = ["Concept", "Lexicon", "Reading", "Span", "lexicon"]
+
+Side = Literal["question", "fact"]
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One entry of the lexicon.
+
+    Attributes:
+        index: Position, and number of its bit in masks.
+        kind: The block it stands in ("symptom", "test", ...).
+        panel: Whether a report on the whole answers a question about a part.
+        ancestors: Mask of the concept itself and all it belongs to.
+    """
+
+    name: str
+    index: int
+    kind: str
+    panel: bool
+    ancestors: int
+
+
+class Span(NamedTuple):
+    """A stretch of words.
+
+    Attributes:
+        mask: The concepts that it may mean, as bits.
+        words: The words' stems.
+        length: Number of words that it covers.
+    """
+
+    mask: int
+    words: tuple[str, ...]
+
+
+class Reading(NamedTuple):
+    """A text read with the lexicon.
+
+    Attributes:
+        spans: Stretches that mean something, in order.
+        rest: Words that are neither in a span nor function words, as written.
+    """
+
+    spans: tuple[Span, ...]
+    rest: tuple[str, ...]
+
+
+class Lexicon:
+    """The concepts, and how they are found in texts."""
+
+    def __init__(self, text: str) -> None:
+        """Parse the lexicon.
+
+        Raises:
+            ValueError: A line has no kind, a name stands twice, or a parent does not exist; the message says which.
+        """
+        entries = list(_entries(text))
+        names = {name: index for index, (name, *_) in enumerate(entries)}
+        if len(names) != len(entries):
+            raise ValueError("a concept stands twice in the lexicon")
+        parents: list[list[int]] = []
+        for name, _, _, above, _ in entries:
+            if unknown := [parent for parent in above if parent not in names]:
+                raise ValueError(f"concept {name!r} belongs to {unknown[0]!r}, which is not in the lexicon")
+            parents.append([names[parent] for parent in above])
+
+        def ancestors(index: int) -> int:
+            mask = 1 << index
+            for parent in parents[index]:
+                mask |= ancestors(parent)
+            return mask
+
+        self.concepts = tuple(
+            Concept(name, index, kind, panel, ancestors(index)) for index, (name, kind, panel, _, _) in enumerate(entries)
+        )
+        self.by_name = {concept.name: concept for concept in self.concepts}
+        self._tables: dict[Side, _Phrases] = {"question": _Phrases(), "fact": _Phrases()}
+        for index, (*_, phrases) in enumerate(entries):
+            for phrase in phrases:
+                for side, mark in (("question", "!"), ("fact", "?")):
+                    if not phrase.startswith(mark):
+                        self._tables[side].add(phrase.lstrip("?!"), 1 << index)  # type: ignore[index]
+
+    def mask(self, *names: str) -> int:
+        """The bits of some concepts."""
+        return sum(1 << self.by_name[name].index for name in set(names))
+
+    def closure(self, mask: int) -> int:
+        """The concepts of a mask and all they belong to."""
+        closed = 0
+        for concept in self.of(mask):
+            closed |= concept.ancestors
+        return closed
+
+    def of(self, mask: int) -> Iterator[Concept]:
+        """The concepts of a mask."""
+        while mask:
+            low = mask & -mask
+            yield self.concepts[low.bit_length() - 1]
+            mask ^= low
+
+    def read(self, text: str, side: Side) -> Reading:
+        """Find the concepts of a text; longer phrases win over shorter ones within them."""
+        return self._tables[side].read(text)
+
+
+class _Phrases:
+    """Finds phrases: as written, or, with two and more content words, without the function words in between."""
+
+    def __init__(self) -> None:
+        self.exact: dict[tuple[str, ...], int] = {}
+        self.loose: dict[tuple[str, ...], int] = {}
+        self.chinese: dict[str, int] = {}
+        self.longest = 1
+
+    def add(self, phrase: str, mask: int) -> None:
+        if has_chinese(phrase):
+            self.chinese[phrase] = self.chinese.get(phrase, 0) | mask
+            return
+        tokens = tokenise(phrase)
+        stems = tuple(stem(token) for token in tokens)
+        self.exact[stems] = self.exact.get(stems, 0) | mask
+        self.longest = max(self.longest, len(stems))
+        content = tuple(stem(token) for token in tokens if token not in FUNCTION_WORDS)
+        if len(content) >= 2:
+            key = tuple(sorted(content)) if len(content) == 2 else content
+            self.loose[key] = self.loose.get(key, 0) | mask
+
+    def read(self, text: str) -> Reading:
+        if has_chinese(text):
+            return self._read_chinese(text)
+        tokens = tokenise(text)
+        stems = [stem(token) for token in tokens]
+        content = [position for position, token in enumerate(tokens) if token not in FUNCTION_WORDS]
+        found: list[tuple[int, int, int]] = []  # (words covered, first position, mask), by position list below
+        covers: list[tuple[int, ...]] = []
+        masks: list[int] = []
+        n = len(stems)
+        for size in range(min(self.longest, n), 0, -1):
+            for start in range(n - size + 1):
+                mask = self.exact.get(tuple(stems[start : start + size]))
+                if mask is not None:
+                    covers.append(tuple(range(start, start + size)))
+                    masks.append(mask)
+        for size in (4, 3, 2):
+            for start in range(len(content) - size + 1):
+                positions = content[start : start + size]
+                key = tuple(stems[position] for position in positions)
+                mask = self.loose.get(tuple(sorted(key)) if size == 2 else key)
+                if mask is not None and positions[-1] - positions[0] <= size + 2:
+                    covers.append(tuple(positions))
+                    masks.append(mask)
+        del found
+        order = sorted(range(len(covers)), key=lambda index: (-len(covers[index]), covers[index][0]))
+        taken: set[int] = set()
+        spans: list[tuple[int, Span]] = []
+        by_cover: dict[tuple[int, ...], int] = {}
+        for index in order:
+            cover = covers[index]
+            if cover in by_cover:
+                by_cover[cover] |= masks[index]
+                continue
+            if taken.isdisjoint(cover):
+                taken.update(cover)
+                by_cover[cover] = masks[index]
+        for cover, mask in by_cover.items():
+            words = tuple(stems[position] for position in cover if tokens[position] not in FUNCTION_WORDS)
+            spans.append((cover[0], Span(mask, words)))
+        spans.sort(key=lambda item: item[0])
+        rest = tuple(tokens[position] for position in content if position not in taken)
+        return Reading(tuple(span for _, span in spans), rest)
+
+    def _read_chinese(self, text: str) -> Reading:
+        spans = [Span(mask, (phrase,)) for phrase, mask in self.chinese.items() if phrase in text]
+        known = "".join(phrase for phrase in self.chinese if phrase in text)
+        rest = tuple(token for token in tokenise(text) if token not in known)
+        return Reading(tuple(spans), rest)
+
+
+_LINE = re.compile(r"^([a-z0-9_]+)(\*?)\s*(?:<\s*([a-z0-9_, ]+?))?\s*:\s*(.*)$")
+
+
+def _entries(text: str) -> Iterator[tuple[str, str, bool, list[str], list[str]]]:
+    """Name, kind, whether a panel, parents and phrases of each line."""
+    kind = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        if line.startswith("["):
+            kind = line.strip("[]")
+            continue
+        match = _LINE.match(line)
+        if match is None or not kind:
+            raise ValueError(f"line {number} of the lexicon is not 'name < parents: phrases' under a [kind]: {line!r}")
+        name, star, above, phrases = match.groups()
+        parents = [parent.strip() for parent in (above or "").split(",") if parent.strip()]
+        yield name, kind, bool(star), parents, [phrase.strip() for phrase in phrases.split(",") if phrase.strip()]
+
+
+@lru_cache(maxsize=1)
+def lexicon() -> Lexicon:
+    """The shipped lexicon."""
+    return Lexicon(files("promed_env.patients").joinpath("data", "concepts.txt").read_text(encoding="utf-8"))
