@@ -2,10 +2,10 @@
 
     python benchmarks/patients.py [--cases ../shared/data/mediq/dev_0000-0999.jsonl] [--split dev --split test]
 
-Prints, for `lexical` and `static`: on labelled questions micro F1, precision and recall over facts (three facts at most, so at
-most three of a question's facts are expected) with a 95% interval from resampling cases, and how often questions that the case
-does not answer, adversarial ones and nonsense still drew a fact; over 100 clinical cases which share of the hidden facts ten nonsense
-questions and fixed scripts bring out; microseconds a reply.
+Prints, for `lexical` and `static`: on labelled questions micro F1, precision and recall over facts (three facts at
+most, so at most three of a question's facts are expected) with a 95% interval from resampling cases, and how often
+questions that the case does not answer, adversarial ones and nonsense still drew a fact; over 100 clinical cases
+which share of the hidden facts ten nonsense questions and fixed scripts bring out; microseconds a reply.
 """
 
 from __future__ import annotations
@@ -50,8 +50,30 @@ NONSENSE = (
     "If green is louder than eleven, why do the curtains whisper?",
     "Please translate the wallpaper into cubic meters.",
 )
-FUNCTION_WORDS = ("What about it?", "And then?", "How so?", "Which one?", "Is it?", "Do you?", "Why?", "Anything?", "Really?", "Who?")
-GENERIC = ("symptoms", "history", "patient", "problem", "information", "finding", "results", "condition", "case", "record")
+FUNCTION_WORDS = (
+    "What about it?",
+    "And then?",
+    "How so?",
+    "Which one?",
+    "Is it?",
+    "Do you?",
+    "Why?",
+    "Anything?",
+    "Really?",
+    "Who?",
+)
+GENERIC = (
+    "symptoms",
+    "history",
+    "patient",
+    "problem",
+    "information",
+    "finding",
+    "results",
+    "condition",
+    "case",
+    "record",
+)
 # Ten broad questions, each on a whole section of the record: the best fixed strategy that we know.
 BROAD = (
     "What made you come in today?",
@@ -147,8 +169,8 @@ def recall_of(patient: Patient, questions: Iterable[str], cases: Sequence[Case])
     return found / sum(len(case.hidden) for case in cases)
 
 
-def clinical_sample(cases: Iterable[Case], count: int = 100) -> list[Case]:
-    """A fixed random sample of the clinical cases that hide something."""
+def clinical_sample(cases: Iterable[Case], count: int = 200) -> list[Case]:
+    """A fixed random sample of the clinical cases that hide something, in random order."""
     eligible = [case for case in cases if is_clinical(case) and case.hidden]
     return random.Random(0).sample(eligible, min(count, len(eligible)))
 
@@ -171,19 +193,26 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=Path, default=CASES, help="MediQ's rows (default: %(default)s)")
-    parser.add_argument("--split", action="append", choices=["dev", "test", "train"], help="labels to use (default: dev, test)")
+    parser.add_argument(
+        "--split", action="append", choices=["dev", "test", "train"], help="labels to use (default: dev, test)"
+    )
     arguments = parser.parse_args()
     if not arguments.cases.exists():
         parser.error(f"{arguments.cases} does not exist; pass MediQ's file of cases with --cases")
     dataset = load_dataset(arguments.cases)
     cases = {case.case_id: case for case in dataset}
     sample = clinical_sample(dataset)
+    # Facts are read once a case, so cases whose facts were not read yet are kept for the timing.
+    sample, fresh = sample[:100], sample[100:]
 
     print(f"{datetime.date.today()}, {os.cpu_count()} cores: python {' '.join(sys.argv)}")
     for split in arguments.split or ["dev", "test"]:
         labels = load_labels(split, cases)
         print(f"\n{split}: {len(labels)} labelled questions over {len({item.case.case_id for item in labels})} cases")
-        print(f"{'patient':8} {'F1':>6} {'95% interval':>14} {'prec.':>6} {'recall':>6} {'F1 all':>6} {'false':>6} {'adv.':>6} {'nons.':>6}")
+        print(
+            f"{'patient':8} {'F1':>6} {'95% interval':>14} {'prec.':>6} {'recall':>6} {'F1 all':>6} "
+            f"{'false':>6} {'adv.':>6} {'nons.':>6}"
+        )
         for name in PATIENTS:
             s = evaluate(make_patient(name, LIMIT), labels)
             print(
@@ -191,7 +220,13 @@ def main() -> None:
                 f"{s.uncapped_f1:6.3f} {s.false_disclosure:6.3f} {s.adversarial:6.3f} {s.nonsense:6.3f}"
             )
     print(f"\nshare of the hidden facts brought out by ten questions, {len(sample)} clinical cases")
-    scripts = {"nonsense": NONSENSE, "function words": FUNCTION_WORDS, "generic words": GENERIC, "scripted": SCRIPT, "broad": BROAD}
+    scripts = {
+        "nonsense": NONSENSE,
+        "function words": FUNCTION_WORDS,
+        "generic words": GENERIC,
+        "scripted": SCRIPT,
+        "broad": BROAD,
+    }
     print(f"{'patient':8} {'facts':>5} " + " ".join(f"{title:>14}" for title in scripts))
     for name in PATIENTS:
         for limit in (1, LIMIT):
@@ -200,7 +235,7 @@ def main() -> None:
             print(f"{name:8} {limit:5} {shares}")
     print("\nmedian microseconds a reply, questions never asked before")
     for name in PATIENTS:
-        first, later = microseconds(name, sample)
+        first, later = microseconds(name, fresh)
         print(f"{name:8} first of a case {first:.0f}, later {later:.0f}")
 
 

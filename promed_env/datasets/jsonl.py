@@ -1,7 +1,7 @@
 """JSON Lines in and out: every error says file, line and field, and writing is atomic.
 
-A file may also hold one JSON array of objects, as ProMed's CMB files do; then places are counted as items. The canonical
-format is `Case.to_json`, one case a line.
+A file may also hold one JSON array of objects, as ProMed's CMB files do; then places are counted as items. The
+canonical format is `Case.to_json`, one case a line.
 """
 
 from __future__ import annotations

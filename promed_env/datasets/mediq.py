@@ -22,12 +22,14 @@ __all__ = ["NO_PRESENTATION", "mediq_case"]
 NO_PRESENTATION = "No patient is described."
 """The presentation of a row that has neither context nor facts."""
 
+_NOBODY = frozenset({"study", "experiment", "not applicable", "n/a", "none"})
+
 
 def mediq_case(row: Mapping[str, Any]) -> Case:
     """The case of a MediQ row.
 
-    Correctness comes from the key `answer_idx`. A row without context opens with its first fact; one without facts either, with
-    `NO_PRESENTATION`.
+    Correctness comes from the key `answer_idx`. A row without context opens with its first fact; one without facts
+    either, with `NO_PRESENTATION`.
 
     Raises:
         DatasetError: A field is missing, of the wrong type, or the key is none of the options; the message names it.
@@ -42,7 +44,9 @@ def mediq_case(row: Mapping[str, Any]) -> Case:
     if "" in facts:
         raise DatasetError(f"field 'facts': item {facts.index('') + 1} holds nothing but a number")
     if key not in [option.key for option in options]:
-        raise DatasetError(f"field 'answer_idx': {key!r} is not among the option keys {[option.key for option in options]}")
+        raise DatasetError(
+            f"field 'answer_idx': {key!r} is not among the option keys {[option.key for option in options]}"
+        )
     gender, profile = _patient(row)
     if context:
         presentation, initial = context[0], initial_facts(context[0], context[1:], facts)
@@ -61,13 +65,13 @@ def mediq_case(row: Mapping[str, Any]) -> Case:
         initial=initial,
         profile=profile,
         quality=defects(
-            question=question,
+            texts=(question, *context, *facts),
             presentation=presentation,
             facts=facts,
             options=options,
             answer=(key,),
             answer_text=answer_text,
-            is_patient=gender != "study",
+            is_patient=gender not in _NOBODY,
         ),
         raw=row,
     )

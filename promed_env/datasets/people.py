@@ -24,7 +24,7 @@ def years(text: str) -> float | None:
 
     A gestational age is not the age of the person: it gives 0 for the newborn it describes.
     """
-    if _NEWBORN.search(text) and not _AGE.search(text) or "gestational" in text.lower():
+    if (_NEWBORN.search(text) and not _AGE.search(text)) or "gestational" in text.lower():
         return 0.0
     match = _AGE.search(text)
     return float(match[1]) / _PER_YEAR[(match[2] or "year").lower()] if match else None

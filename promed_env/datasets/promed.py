@@ -1,7 +1,7 @@
 """ProMed's own rows: MedQA with atomic facts (JSON Lines) and CMB (a JSON array), as in the authors' repository.
 
-https://github.com/huangbaixiang100/ProMed, `src/data/dataset/`. On MedQA the presentation is the first context sentence; on
-CMB it is the first half of the facts.
+https://github.com/huangbaixiang100/ProMed, `src/data/dataset/`. On MedQA the presentation is the first context
+sentence; on CMB it is the first half of the facts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def promed_medqa_case(row: Mapping[str, Any]) -> Case:
         raise DatasetError("field 'context': is empty; its first sentence is the presentation")
     facts = [unnumbered(text) for text in strings_field(row, "facts")]
     if key not in [option.key for option in options]:
-        raise DatasetError(f"field 'answer_idx': {key!r} is not among the option keys {[option.key for option in options]}")
+        raise DatasetError(
+            f"field 'answer_idx': {key!r} is not among the option keys {[option.key for option in options]}"
+        )
     return Case(
         case_id=f"promed-medqa:{row_id(row)}",
         source="promed-medqa",
@@ -46,7 +48,7 @@ def promed_medqa_case(row: Mapping[str, Any]) -> Case:
         initial=initial_facts(context[0], context[1:], facts),
         profile=described(context[0]),
         quality=defects(
-            question=question,
+            texts=(question, *context, *facts),
             presentation=context[0],
             facts=facts,
             options=options,
@@ -88,7 +90,7 @@ def cmb_case(row: Mapping[str, Any]) -> Case:
         initial=frozenset(range(half)),
         language="zh",
         quality=defects(
-            question=question,
+            texts=(question, *facts),
             presentation=presentation,
             facts=facts,
             options=options,

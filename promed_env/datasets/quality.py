@@ -11,17 +11,23 @@ __all__ = ["defects", "mentions_image", "states"]
 
 _WORD = re.compile(r"\d+(?:\.\d+)?%?|[^\W\d_]+")
 _IMAGE = re.compile(
-    r"\b(?:image|photograph|photo|picture|figure|exhibit|diagram)s?\b(?! of health)"
-    r"|\b(?:is|are|as|was|were)\s+(?:\w+\s+){0,2}(?:shown|seen|given|depicted|displayed|provided|demonstrated)"
-    r"(?:\s+\w+){0,2}\s*(?:below|above|here)\b"
-    r"|\b(?:shown|pictured|depicted|displayed)\s*(?:\.|$|in the)",
+    r"\b(?:photo(?:graph|micrograph)?s?|diagrams?|scatter ?plots?|exhibit [A-Z0-9]|(?:the|see|an?) exhibit)\b"
+    r"|\b(?:see|the|an?|following|this|attached|accompanying|microscopic|these) (?:\w+ )?(?:image|picture|"
+    r"graph)s?\b(?! of health)"
+    r"|\b(?:image|figure|panel|graph) (?:[A-Z]|\d+)\b|\b(?:in|see) (?:the )?(?:following )?figures?\b"
+    r"|\b(?:is|are|as|was|were) (?:\w+ly |also )?(?:shown|seen|given|depicted|displayed|pictured|illustrated|"
+    r"provided|demonstrated)"
+    r"(?: (?:below|above|here))?\s*[.)]?\s*$"
+    r"|\b(?:shown|seen|depicted|displayed|pictured|illustrated) (?:below|here)\b|\b(?:yellow|red|black|"
+    r"white) arrows?\b",
     re.IGNORECASE,
 )
+_TABLE = re.compile(r"\|.*\d|:.*\d")  # Values are given in the text itself.
 
 
 def defects(
     *,
-    question: str,
+    texts: Iterable[str],
     presentation: str,
     facts: Sequence[str],
     options: Sequence[Option],
@@ -32,7 +38,7 @@ def defects(
     """The flags a row deserves, in the order of `promed_env.case.FLAGS`.
 
     Args:
-        question: The multiple-choice question.
+        texts: Everything the row says about the case, its question included.
         presentation: What is said first.
         facts: The facts' texts.
         options: The options.
@@ -46,7 +52,7 @@ def defects(
         "answer_conflict": answer_text is not None and _words(answer_text) not in [_words(text) for text in right],
         "answer_in_facts": any(states(text, key) for text in (presentation, *facts) for key in right),
         "duplicate_fact": len({tuple(_words(fact)) for fact in facts}) < len(facts),
-        "image_reference": mentions_image((question, presentation, *facts)),
+        "image_reference": mentions_image(texts),
         "not_a_patient": not is_patient,
     }
     return tuple(flag for flag in FLAGS if found[flag])
@@ -60,7 +66,7 @@ def states(text: str, answer: str) -> bool:
 
 def mentions_image(texts: Iterable[str]) -> bool:
     """Whether one of the texts refers to a picture that a reader of the text alone cannot see."""
-    return any(_IMAGE.search(text) for text in texts)
+    return any(_IMAGE.search(text) and not _TABLE.search(text) for text in texts)
 
 
 def _words(text: str) -> list[str]:

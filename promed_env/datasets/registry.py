@@ -20,6 +20,10 @@ from promed_env.errors import DatasetError
 
 __all__ = ["FORMATS", "SOURCES", "Format", "Source", "Split", "load_dataset"]
 
+_PROMED_DATA = (
+    "https://github.com/huangbaixiang100/ProMed/tree/b91785160daa9d9d8b2f2f8b722285cf51a6cdac/src/data/dataset"
+)
+
 
 @dataclass(frozen=True)
 class Format:
@@ -55,14 +59,14 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             ("context", "facts", "atomic_question", "answer_idx"),
             "MedQA vignettes with atomic facts, from ProMed's authors",
             licence="MIT",
-            url="https://github.com/huangbaixiang100/ProMed/tree/b91785160daa9d9d8b2f2f8b722285cf51a6cdac/src/data/dataset",
+            url=_PROMED_DATA,
         ),
         "cmb": Format(
             cmb_case,
             ("option", "facts", "atomic_question", "is_patient"),
             "CMB questions with atomic facts, from ProMed's authors",
             licence="MIT",
-            url="https://github.com/huangbaixiang100/ProMed/tree/b91785160daa9d9d8b2f2f8b722285cf51a6cdac/src/data/dataset",
+            url=_PROMED_DATA,
         ),
     }
 )
@@ -143,8 +147,8 @@ def load_dataset(
         exclude: Defect flags (`promed_env.case.FLAGS`); cases that carry one are left out and counted in the report.
 
     Raises:
-        DatasetError: The name, split, path, format or a flag is unknown, a row is malformed, or no case is left. The message
-            says where, and what there is.
+        DatasetError: The name, split, path, format or a flag is unknown, a row is malformed, or no case is left. The
+            message says where, and what there is.
     """
     flags = check_flags(exclude)
     dataset = _load(name_or_path, split, format)
@@ -176,8 +180,8 @@ def _bundled(name: str, split: str) -> CaseDataset:
     file = resources.files("promed_env.datasets") / "samples" / chosen.file
     if not file.is_file():
         raise DatasetError(
-            f"data set {name!r}: its bundled file {chosen.file} is missing; reinstall the package, or, in a checkout, run "
-            "python scripts/build_samples.py"
+            f"data set {name!r}: its bundled file {chosen.file} is missing; reinstall the package, or, in a "
+            "checkout, run python scripts/build_samples.py"
         )
     cases = convert_rows(parse_rows(file.read_bytes(), chosen.file), Case.from_json)
     return CaseDataset(
@@ -209,8 +213,8 @@ def _detect(row: Row) -> str:
             return name
     expected = "; ".join(f"{name}: {', '.join(format.fields)}" for name, format in FORMATS.items())
     raise DatasetError(
-        f"{row.place}: the fields {', '.join(sorted(row.fields)) or '(none)'} are those of no known format; a row needs, for "
-        f"{expected}; or say which it is with format=..."
+        f"{row.place}: the fields {', '.join(sorted(row.fields)) or '(none)'} are those of no known format; a row "
+        f"needs, for {expected}; or say which it is with format=..."
     )
 
 
@@ -221,5 +225,3 @@ def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, SOURCES, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"unknown data set {name!r}; {hint}Known are {known}; anything else must be the path of a file of cases"
-
-

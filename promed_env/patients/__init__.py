@@ -4,8 +4,8 @@
     reply = patient.reply(consultation, "Do you smoke?")
 
 A patient is any object with `name`, `reply` and `reply_batch`. The built-in ones quote the case's own facts
-(`promed_env.patients.facts`) and differ in how they find the facts that a question asks about. Nothing is loaded before the
-first reply.
+(`promed_env.patients.facts`) and differ in how they find the facts that a question asks about. Nothing is loaded
+before the first reply.
 """
 
 from __future__ import annotations

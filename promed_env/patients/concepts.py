@@ -1,7 +1,8 @@
 """Clinical concepts: which words mean the same, and what belongs to what (`data/concepts.txt` says how it is written).
 
-A text becomes spans: stretches of words with the concepts they may mean. A span of a question is met by a fact that means one of these
-concepts or something more special: "blood tests" is met by "potassium", "potassium" is not met by "sodium".
+A text becomes spans: stretches of words with the concepts they may mean. A span of a question is met by a fact that
+means one of these concepts or something more special: "blood tests" is met by "potassium", "potassium" is not met by
+"sodium".
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ class Lexicon:
             return mask
 
         self.concepts = tuple(
-            Concept(name, index, kind, panel, ancestors(index)) for index, (name, kind, panel, _, _) in enumerate(entries)
+            Concept(name, index, kind, panel, ancestors(index))
+            for index, (name, kind, panel, _, _) in enumerate(entries)
         )
         self.by_name = {concept.name: concept for concept in self.concepts}
         self._tables: dict[Side, _Phrases] = {"question": _Phrases(), "fact": _Phrases()}
@@ -123,11 +125,12 @@ class Lexicon:
 
 
 class _Phrases:
-    """Finds phrases: as written, or, with two and more content words, without the function words in between."""
+    """Finds phrases as written; of two and more content words, also with function words in between; and word endings."""
 
     def __init__(self) -> None:
         self.exact: dict[tuple[str, ...], int] = {}
         self.loose: dict[tuple[str, ...], int] = {}
+        self.endings: dict[str, int] = {}
         self.chinese: dict[str, int] = {}
         self.longest = 1
 
@@ -135,64 +138,77 @@ class _Phrases:
         if has_chinese(phrase):
             self.chinese[phrase] = self.chinese.get(phrase, 0) | mask
             return
+        if phrase.startswith("*"):
+            self.endings[phrase[1:]] = self.endings.get(phrase[1:], 0) | mask
+            return
         tokens = tokenise(phrase)
         stems = tuple(stem(token) for token in tokens)
         self.exact[stems] = self.exact.get(stems, 0) | mask
         self.longest = max(self.longest, len(stems))
         content = tuple(stem(token) for token in tokens if token not in FUNCTION_WORDS)
         if len(content) >= 2:
-            key = tuple(sorted(content)) if len(content) == 2 else content
+            key = _unordered(content)
             self.loose[key] = self.loose.get(key, 0) | mask
 
     def read(self, text: str) -> Reading:
         if has_chinese(text):
             return self._read_chinese(text)
         tokens = tokenise(text)
-        stems = [stem(token) for token in tokens]
-        content = [position for position, token in enumerate(tokens) if token not in FUNCTION_WORDS]
-        found: list[tuple[int, int, int]] = []  # (words covered, first position, mask), by position list below
-        covers: list[tuple[int, ...]] = []
-        masks: list[int] = []
-        n = len(stems)
-        for size in range(min(self.longest, n), 0, -1):
-            for start in range(n - size + 1):
-                mask = self.exact.get(tuple(stems[start : start + size]))
-                if mask is not None:
-                    covers.append(tuple(range(start, start + size)))
-                    masks.append(mask)
-        for size in (4, 3, 2):
-            for start in range(len(content) - size + 1):
-                positions = content[start : start + size]
-                key = tuple(stems[position] for position in positions)
-                mask = self.loose.get(tuple(sorted(key)) if size == 2 else key)
-                if mask is not None and positions[-1] - positions[0] <= size + 2:
-                    covers.append(tuple(positions))
-                    masks.append(mask)
-        del found
-        order = sorted(range(len(covers)), key=lambda index: (-len(covers[index]), covers[index][0]))
+        stems = tuple(stem(token) for token in tokens)
+        content = [
+            position for position, token in enumerate(tokens) if token not in FUNCTION_WORDS and not token[0].isdigit()
+        ]
+        found = self._found(tokens, stems, content)
         taken: set[int] = set()
-        spans: list[tuple[int, Span]] = []
-        by_cover: dict[tuple[int, ...], int] = {}
-        for index in order:
-            cover = covers[index]
-            if cover in by_cover:
-                by_cover[cover] |= masks[index]
-                continue
+        kept: list[tuple[int, Span]] = []
+        for cover in sorted(found, key=lambda cover: (-len(cover), cover[0])):
             if taken.isdisjoint(cover):
                 taken.update(cover)
-                by_cover[cover] = masks[index]
-        for cover, mask in by_cover.items():
-            words = tuple(stems[position] for position in cover if tokens[position] not in FUNCTION_WORDS)
-            spans.append((cover[0], Span(mask, words)))
-        spans.sort(key=lambda item: item[0])
+                words = tuple(stems[position] for position in cover if tokens[position] not in FUNCTION_WORDS)
+                kept.append((cover[0], Span(found[cover], words)))
+        kept.sort(key=lambda item: item[0])
         rest = tuple(tokens[position] for position in content if position not in taken)
-        return Reading(tuple(span for _, span in spans), rest)
+        return Reading(tuple(span for _, span in kept), rest)
+
+    def _found(self, tokens: tuple[str, ...], stems: tuple[str, ...], content: list[int]) -> dict[tuple[int, ...], int]:
+        """Positions that a phrase covers -> what it may mean; phrases may overlap."""
+        found: dict[tuple[int, ...], int] = {}
+        for size in range(1, min(self.longest, len(stems)) + 1):
+            for start in range(len(stems) - size + 1):
+                mask = self.exact.get(stems[start : start + size])
+                if mask is not None:
+                    found[tuple(range(start, start + size))] = mask
+        for size in (2, 3, 4):
+            for start in range(len(content) - size + 1):
+                positions = tuple(content[start : start + size])
+                mask = self.loose.get(_unordered(tuple(stems[position] for position in positions)))
+                if mask is not None and positions[-1] - positions[0] <= size + 2:
+                    found[positions] = found.get(positions, 0) | mask
+        for position in content:
+            if (position,) not in found and len(tokens[position]) >= _LONG_WORD:
+                for ending in _endings(tokens[position]):
+                    if ending in self.endings:
+                        found[position,] = self.endings[ending]
+        return found
 
     def _read_chinese(self, text: str) -> Reading:
         spans = [Span(mask, (phrase,)) for phrase, mask in self.chinese.items() if phrase in text]
         known = "".join(phrase for phrase in self.chinese if phrase in text)
         rest = tuple(token for token in tokenise(text) if token not in known)
         return Reading(tuple(spans), rest)
+
+
+def _unordered(stems: tuple[str, ...]) -> tuple[str, ...]:
+    """Two words mean the same in either order: "chest pain", "pain in the chest"."""
+    return tuple(sorted(stems)) if len(stems) == 2 else stems
+
+
+_LONG_WORD = 7
+"""Least letters of a word whose ending is looked at."""
+
+
+def _endings(word: str) -> Iterator[str]:
+    return (word[-size:] for size in range(4, 8))
 
 
 _LINE = re.compile(r"^([a-z0-9_]+)(\*?)\s*(?:<\s*([a-z0-9_, ]+?))?\s*:\s*(.*)$")

@@ -1,12 +1,11 @@
 """Word vectors distilled from a sentence encoder: numpy only, one look-up a word piece.
 
-`scripts/build_static_table.py` makes the table; `data/README.md` says where it comes from. Words are cut into pieces as BERT does
-it: greedily, longest piece first.
+`scripts/build_static_table.py` makes the table; `data/README.md` says where it comes from. Words are cut into pieces
+as BERT does it: greedily, longest piece first.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -57,7 +56,7 @@ class Table:
 
     def rarity(self, word: str) -> float:
         """How rare the word is, from 0 (function words) to 1, by the rank of its rarest piece."""
-        rows = self.pieces(_plain(word))
+        rows = self.pieces(word)
         return float(np.log1p(max(rows, default=0)) / np.log1p(len(self.ids)))
 
 
@@ -86,13 +85,6 @@ def encode(text: str) -> NDArray[np.float32]:
 @lru_cache(maxsize=32768)
 def _word(word: str) -> NDArray[np.float32]:
     shipped = table()
-    rows = list(shipped.pieces(_plain(word)))
-    vector = (shipped.vectors[rows].astype(np.float32) * shipped.scales[rows, None]).sum(axis=0)
-    return vector.astype(np.float32)
-
-
-def _plain(word: str) -> str:
-    """Without accents, as the encoder's vocabulary is."""
-    if word.isascii():
-        return word
-    return "".join(c for c in unicodedata.normalize("NFD", word) if unicodedata.category(c) != "Mn")
+    rows = list(shipped.pieces(word))
+    vector: NDArray[np.float32] = (shipped.vectors[rows].astype(np.float32) * shipped.scales[rows, None]).sum(axis=0)
+    return vector

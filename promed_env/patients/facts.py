@@ -1,7 +1,7 @@
 """A patient that quotes the case's own facts: a matcher finds those a question asks about, this module says them.
 
-Who speaks follows from a fact's section: examinations are reported by the examiner, tests by the laboratory, the rest by the
-patient. What a question must not be is decided before any matching, by `promed_env.patients.screening`.
+Who speaks follows from a fact's section: examinations are reported by the examiner, tests by the laboratory, the rest
+by the patient. What a question must not be is decided before any matching, by `promed_env.patients.screening`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["FactsPatient", "Matcher", "informant_of"]
 
 _SPEAKER: dict[Language, dict[Informant, str]] = {
     "en": {"patient": "Patient:", "examiner": "On examination:", "laboratory": "Result:"},
-    "zh": {"patient": "患者:", "examiner": "体格检查:", "laboratory": "检查结果:"},
+    "zh": {"patient": "患者\uff1a", "examiner": "体格检查\uff1a", "laboratory": "检查结果\uff1a"},
 }
 _NOTHING: dict[Language, dict[Informant, str]] = {
     "en": {
@@ -30,9 +30,9 @@ _NOTHING: dict[Language, dict[Informant, str]] = {
         "laboratory": "Result: that is not recorded.",
     },
     "zh": {
-        "patient": "患者:我不清楚。",
-        "examiner": "体格检查:没有相关记录。",
-        "laboratory": "检查结果:没有相关记录。",
+        "patient": "患者\uff1a我不清楚。",
+        "examiner": "体格检查\uff1a没有相关记录。",
+        "laboratory": "检查结果\uff1a没有相关记录。",
     },
 }
 _REFUSED: dict[Language, dict[Refusal, str]] = {
@@ -44,11 +44,11 @@ _REFUSED: dict[Language, dict[Refusal, str]] = {
         "extraction": "Patient: I can only answer questions about my health.",
     },
     "zh": {
-        "empty": "患者:我没有听到问题。",
-        "vague": "患者:您想知道什么?请具体提问。",
-        "shotgun": "患者:一下子问得太多了,请一次只问一件事。",
-        "stuffing": "患者:您列了太多词,请只问一个问题。",
-        "extraction": "患者:我只能回答与我的健康有关的问题。",
+        "empty": "患者\uff1a我没有听到问题。",
+        "vague": "患者\uff1a您想知道什么\uff1f请具体提问。",
+        "shotgun": "患者\uff1a一下子问得太多了\uff0c请一次只问一件事。",
+        "stuffing": "患者\uff1a您列了太多词\uff0c请只问一个问题。",
+        "extraction": "患者\uff1a我只能回答与我的健康有关的问题。",
     },
 }
 
@@ -136,6 +136,6 @@ def _quote(case: Case, disclosed: tuple[int, ...]) -> str:
 
 def _sentence(text: str, language: Language) -> str:
     text = text.strip()
-    if text.endswith((".", "!", "?", "。", "!", "?")):
+    if text.endswith((".", "!", "?", "。", "\uff01", "\uff1f")):
         return text
     return text + ("." if language == "en" else "。")

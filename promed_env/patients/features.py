@@ -1,8 +1,9 @@
 """Features: how well each fact of a case meets a question, as numbers for a logistic model.
 
-A question is a set of needs: the things it names, by concept (`promed_env.patients.concepts`) or, outside the lexicon, by word. A fact
-meets a need by meaning it, by being the report on a whole that the need is part of, or, in part, by similar words
-(`promed_env.patients.embedding`). The features compare a fact with the question and with the other facts of the case.
+A question is a set of needs: the things it names, by concept (`promed_env.patients.concepts`) or, outside the
+lexicon, by word. A fact meets a need by meaning it, by being the report on a whole that the need is part of, or, in
+part, by similar words (`promed_env.patients.embedding`). The features compare a fact with the question and with the
+other facts of the case.
 """
 
 from __future__ import annotations
@@ -79,18 +80,19 @@ _BROAD = frozenset(_SECTION_CONCEPT.values()) | {
     "complaint", "lab_any", "imaging", "plan", "outcome", "treatment_given", "previous_care",
 }  # fmt: skip
 _WEIGHT = {"attribute": 0.4, "act": 0.3, "body": 0.6, "complaint": 0.6}
-"""Weight of a need by the kind of its concept; 1 for other kinds. A body part or a "when" narrows a question, it is not what it is about."""
+"""Weight of a need by the kind of its concept, else 1: a body part or a "when" narrows a question."""
 _BROAD_WEIGHT = 0.6
 _PANEL = 0.6
 """How far "vital signs are normal" answers a question about the pulse."""
 
 _PERFORMED = re.compile(
-    r"\b(?:is|are|was|were) (?:\w+ )?(?:performed|obtained|ordered|taken|sent|scheduled|collected|drawn|requested|done)\b",
+    r"\b(?:is|are|was|were) (?:\w+ )?"
+    r"(?:performed|obtained|ordered|taken|sent|scheduled|collected|drawn|requested|done)\b",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
-    r"^(?:it|they|these|this|there|the (?:pain|rash|lesions?|mass|nodules?|episodes?|symptoms?|nuclei|murmur|cells?|bacteri\w+|"
-    r"organism))\b",
+    r"^(?:it|they|these|this|there|the "
+    r"(?:pain|rash|lesions?|mass|nodules?|episodes?|symptoms?|nuclei|murmur|cells?|bacteri\w+|organism))\b",
     re.IGNORECASE,
 )
 
@@ -221,7 +223,7 @@ def _met(asked: _Question, case: _Facts, near: NDArray[np.float32]) -> Floats:
     for row, need in zip(met, asked.needs, strict=True):
         if need.rows:
             close = near[need.rows[0]] if len(need.rows) == 1 else near[list(need.rows)].mean(axis=0)
-            # Similar words stand in for a word outside the lexicon; a concept is there to tell "sodium" from "potassium".
+            # Similar words stand in for a word outside the lexicon; a concept tells "sodium" from "potassium".
             low, ceiling = (0.5, 0.5) if need.mask else (0.4, 0.9)
             row += np.minimum(np.maximum((close - low) / 0.4, 0), 1) * ceiling
         if need.mask:
@@ -241,7 +243,9 @@ def _met(asked: _Question, case: _Facts, near: NDArray[np.float32]) -> Floats:
 def _masks() -> _Masks:
     words = lexicon()
     panels = [concept.name for concept in words.concepts if concept.panel and concept.name not in _BROAD]
-    specific = [concept.name for concept in words.concepts if concept.kind not in _WEIGHT and concept.name not in _BROAD]
+    specific = [
+        concept.name for concept in words.concepts if concept.kind not in _WEIGHT and concept.name not in _BROAD
+    ]
     return _Masks(
         broad=words.mask(*_BROAD),
         family=words.mask("family_history"),
@@ -300,7 +304,7 @@ def _ask(question: str) -> _Question:
 
 
 def _addressee(kinds: list[tuple[float, str]]) -> Informant:
-    """The laboratory if half of what is asked for are tests, the examiner if most of it is examined, else the patient."""
+    """The laboratory if half of what is asked for are tests, the examiner if most is examined, else the patient."""
     telling = [kind for weight, kind in kinds if weight >= _BROAD_WEIGHT] or [kind for _, kind in kinds]
     if not telling:
         return "patient"
@@ -364,7 +368,9 @@ def _complaints(own: list[int], sections: list[Section]) -> list[float]:
     """How likely each fact is the complaint: the first symptom that is told most, later ones less."""
     told: list[float] = []
     for mask, section in zip(own, sections, strict=True):
-        eligible = section == "symptom" or (section in ("history", "other", "demographics") and mask & _masks().symptom != 0)
+        eligible = section == "symptom" or (
+            section in ("history", "other", "demographics") and mask & _masks().symptom != 0
+        )
         earlier = sum(value > 0 for value in told)
         told.append((1.5 if not earlier else 1.0 if earlier < 3 else 0.5) * eligible)
     return told
@@ -384,7 +390,8 @@ def _centre() -> NDArray[np.float32]:
 
 
 def _centred(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    return _unit([vector - _centre()])[0]
+    unit: NDArray[np.float32] = _unit([vector - _centre()])[0]
+    return unit
 
 
 def _unit(vectors: list[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -392,5 +399,5 @@ def _unit(vectors: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     if not vectors:
         return np.zeros((0, EMBEDDING_DIM), dtype=np.float32)
     rows = np.stack(vectors)
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
-    return rows.astype(np.float32)
+    unit: NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+    return unit

@@ -16,7 +16,7 @@ from promed_env.patients.words import FUNCTION_WORDS, stem, tokenise
 __all__ = ["LexicalMatcher"]
 
 _THRESHOLD = 0.34
-"""Least share of a question's weight that a fact must cover: a third and a little, so that one word of three is not enough."""
+"""Least share of a question's weight that a fact must cover: over a third, so that one word of three is not enough."""
 
 
 class LexicalMatcher:

@@ -1,8 +1,8 @@
-"""The default patient's matcher: clinical concepts, distilled word vectors and sections, weighed by a small logistic model.
+"""The default patient's matcher: clinical concepts, distilled word vectors and sections in a small logistic model.
 
 The model (`data/weights.toml`, fitted by `scripts/fit_static_patient.py`) turns the features of each fact
-(`promed_env.patients.features`) into the log-odds that a question asks for it. A fact below the threshold is not told, so a
-question that fits nothing is answered with nothing. Numpy only.
+(`promed_env.patients.features`) into the log-odds that a question asks for it. A fact below the threshold is not told,
+so a question that fits nothing is answered with nothing. Numpy only.
 """
 
 from __future__ import annotations

@@ -1,0 +1,196 @@
+"""Shapley values: closed forms, the two games of a case, and sampled estimates that know their error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from promed_env.beliefs import EvidenceBelief, key_log_probability
+from promed_env.case import Case
+from promed_env.datasets import load_dataset
+from promed_env.errors import BeliefRequired
+from promed_env.shapley import case_shapley, shapley_values
+from promed_env.testing import cases
+
+Values = NDArray[np.float64]
+
+
+def unanimity(members: list[set[int]], weights: list[float]) -> Callable[[NDArray[np.bool_]], Values]:
+    """A sum of unanimity games: value w if all members of T are in. Its Shapley values are w / |T| each."""
+
+    def value(coalitions: NDArray[np.bool_]) -> Values:
+        total = np.zeros(len(coalitions))
+        for group, weight in zip(members, weights, strict=True):
+            total += weight * coalitions[:, sorted(group)].all(axis=1)
+        return total
+
+    return value
+
+
+def airport(costs: Values) -> Callable[[NDArray[np.bool_]], Values]:
+    return lambda coalitions: np.where(coalitions, costs, 0).max(axis=1, initial=0)
+
+
+@given(st.lists(st.tuples(st.sets(st.integers(0, 6), min_size=1), st.floats(-5, 5)), max_size=8))
+def test_exact_values_of_sums_of_unanimity_games(parts: list[tuple[set[int], float]]) -> None:
+    expected = np.zeros(7)
+    for group, weight in parts:
+        expected[sorted(group)] += weight / len(group)
+    estimate = shapley_values(unanimity([g for g, _ in parts], [w for _, w in parts]), 7)
+    np.testing.assert_allclose(estimate.values, expected, atol=1e-12)
+    assert (estimate.method, estimate.evaluations) == ("exact", 128)
+    assert not estimate.stderr.any()
+
+
+def test_exact_values_of_the_airport_game() -> None:
+    """Littlechild and Owen (1973): each pays for its segment of the runway with all larger planes."""
+    costs = np.array([1.0, 2.0, 4.0, 8.0])
+    expected = np.cumsum(np.diff(costs, prepend=0) / np.array([4, 3, 2, 1]))
+    np.testing.assert_allclose(shapley_values(airport(costs), 4).values, expected)
+
+
+def test_exact_values_of_the_glove_game() -> None:
+    """Two left gloves, one right glove: the right one is worth 2/3."""
+    values = shapley_values(lambda c: (c[:, :2].any(axis=1) & c[:, 2]).astype(float), 3).values
+    np.testing.assert_allclose(values, [1 / 6, 1 / 6, 2 / 3])
+
+
+def test_exact_values_equal_the_definition_over_all_orders() -> None:
+    table = np.random.default_rng(0).normal(size=32)
+    powers = 1 << np.arange(5)
+    expected = np.zeros(5)
+    for order in permutations(range(5)):
+        code = 0
+        for player in order:
+            expected[player] += table[code | 1 << player] - table[code]
+            code |= 1 << player
+    np.testing.assert_allclose(shapley_values(lambda c: table[c @ powers], 5).values, expected / 120)
+
+
+@pytest.mark.parametrize("method", ["permutation", "kernel"])
+def test_sampled_values_are_exact_for_additive_games(method: Any) -> None:
+    weights = np.arange(12) - 4.0
+    estimate = shapley_values(lambda c: c @ weights, 12, budget=200, method=method)
+    np.testing.assert_allclose(estimate.values, weights, atol=1e-6)
+    assert estimate.stderr.max() < 1e-6
+
+
+def game_of(seed: int, n: int = 10) -> Callable[[NDArray[np.bool_]], Values]:
+    rng = np.random.default_rng(seed)
+    groups = [set(rng.choice(n, size=int(rng.integers(1, 5)), replace=False).tolist()) for _ in range(25)]
+    return unanimity(groups, rng.normal(size=25).tolist())
+
+
+@pytest.mark.parametrize("method", ["permutation", "kernel"])
+def test_standard_errors_cover_the_true_values_about_as_often_as_they_should(method: Any) -> None:
+    inside, total = 0, 0
+    for seed in range(40):
+        game = game_of(seed)
+        exact = shapley_values(game, 10).values
+        estimate = shapley_values(game, 10, budget=300, method=method, seed=seed)
+        inside += int((np.abs(estimate.values - exact) <= 2 * estimate.stderr).sum())
+        total += 10
+    assert 0.85 <= inside / total <= 1.0
+
+
+@pytest.mark.parametrize("method", ["exact", "permutation", "kernel"])
+def test_every_method_is_efficient_within_budget_and_evaluates_no_coalition_twice(method: Any) -> None:
+    seen: list[bytes] = []
+    game = game_of(3)
+
+    def counted(coalitions: NDArray[np.bool_]) -> Values:
+        seen.extend(row.tobytes() for row in coalitions)
+        return game(coalitions)
+
+    budget = 1024 if method == "exact" else 150
+    estimate = shapley_values(counted, 10, budget=budget, method=method, seed=5)
+    assert len(seen) == len(set(seen)) == estimate.evaluations <= budget
+    ends = game(np.array([[False] * 10, [True] * 10]))
+    assert estimate.values.sum() == pytest.approx(ends[1] - ends[0], abs=1e-9)
+
+
+@pytest.mark.parametrize("method", ["permutation", "kernel"])
+def test_sampling_stops_at_the_target_standard_error_and_is_repeatable(method: Any) -> None:
+    game = game_of(4)
+    loose = shapley_values(game, 10, budget=1000, method=method, seed=1, target_stderr=0.2)
+    tight = shapley_values(game, 10, budget=1000, method=method, seed=1, target_stderr=0.02)
+    assert loose.evaluations < tight.evaluations
+    assert loose.stderr.max() <= 0.2
+    again = shapley_values(game, 10, budget=1000, method=method, seed=1, target_stderr=0.2)
+    assert again.values.tolist() == loose.values.tolist()
+
+
+@pytest.mark.parametrize("method", ["permutation", "kernel"])
+def test_a_small_game_ends_when_every_coalition_is_known(method: Any) -> None:
+    estimate = shapley_values(game_of(1, n=5), 5, budget=10_000, method=method)
+    assert estimate.evaluations <= 32
+
+
+@pytest.mark.parametrize("method", ["permutation", "kernel"])
+def test_one_player_gets_everything(method: Any) -> None:
+    assert shapley_values(lambda c: 3.0 * c[:, 0] + 1, 1, method=method).values.tolist() == [3.0]
+
+
+def test_auto_is_exact_where_it_fits_and_the_kernel_beyond() -> None:
+    assert shapley_values(game_of(0), 10, budget=1024).method == "exact"
+    assert shapley_values(game_of(0), 10, budget=1023).method == "kernel"
+    assert shapley_values(lambda c: np.zeros(len(c)), 0).values.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": -1}, "n >= 0 players, got -1"),
+        ({"n": 3, "method": "magic"}, "unknown method 'magic'"),
+        ({"n": 20, "method": "exact", "budget": 100}, "over the budget of 100"),
+        ({"n": 20, "method": "kernel", "budget": 41}, "budget of at least 42"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        shapley_values(lambda c: np.zeros(len(c)), arguments.pop("n"), **arguments)
+
+
+@given(cases(max_facts=7))
+def test_the_two_games_of_a_case_share_out_what_they_should(case: Case) -> None:
+    belief = EvidenceBelief()
+    sets = np.zeros((3, case.n_facts), dtype=bool)
+    sets[1, sorted(case.initial)] = True
+    sets[2] = True
+    empty, initial, full = key_log_probability(case, belief(case, sets))
+    everything = case_shapley(case, belief, "all")
+    given_presentation = case_shapley(case, belief, "presentation")
+    assert everything.values.sum() == pytest.approx(full - empty, abs=1e-9)
+    assert given_presentation.values.sum() == pytest.approx(full - initial, abs=1e-9)
+    assert not given_presentation.values[sorted(case.initial)].any()
+
+
+@given(cases(min_facts=1, max_facts=6))
+def test_the_evidence_belief_is_bayes_rule(case: Case) -> None:
+    assert case.evidence is not None and case.prior is not None
+    subset = np.arange(case.n_facts) % 2 == 0
+    joint = case.prior * np.exp(case.evidence[subset]).prod(axis=0)
+    expected = joint / joint.sum()
+    np.testing.assert_allclose(np.exp(EvidenceBelief()(case, subset[None])[0]), expected, rtol=1e-9)
+
+
+@given(cases(evidence=False))
+def test_a_case_without_a_table_needs_another_belief(case: Case) -> None:
+    assert not EvidenceBelief().covers(case)
+    with pytest.raises(BeliefRequired, match="has no evidence table"):
+        case_shapley(case, EvidenceBelief())
+
+
+def test_the_shipped_values_are_those_of_the_shipped_tables() -> None:
+    for case in load_dataset("medqa"):
+        assert case.shapley is not None
+        for game in ("all", "presentation"):
+            computed = case_shapley(case, EvidenceBelief(), game).values  # type: ignore[arg-type]
+            np.testing.assert_allclose(case.shapley.values[game], computed, atol=1e-8)  # type: ignore[index]

@@ -1,0 +1,203 @@
+"""Wrappers and spaces: transcripts, chat messages, the menu, and utterances as a Gymnasium space."""
+
+from __future__ import annotations
+
+import copy
+import json
+import multiprocessing
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.spaces.utils import flatten_space
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector.utils import (
+    batch_space,
+    concatenate,
+    create_empty_array,
+    create_shared_memory,
+    iterate,
+    read_from_shared_memory,
+    write_to_shared_memory,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promed_env.env import ConsultationEnv
+from promed_env.interview import CATALOGUE
+from promed_env.registration import ENVIRONMENTS
+from promed_env.spaces import Utterance
+from promed_env.wrappers import ChatObservation, MenuActions, TranscriptObservation
+
+IDS = sorted(ENVIRONMENTS)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize("wrapper", [TranscriptObservation, ChatObservation])
+def test_gymnasium_finds_nothing_to_warn_about(env_id: str, wrapper: type) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*is different from the unwrapped version.*")
+        check_env(wrapper(gym.make(env_id)))
+
+
+def test_a_transcript_holds_the_whole_dialogue() -> None:
+    env = TranscriptObservation(gym.make("ProMed-MedQA-v0"))
+    plain = gym.make("ProMed-MedQA-v0")
+    parts = [plain.reset(seed=3)[0]]
+    assert env.reset(seed=3)[0] == parts[0]
+    for action in ("question: What are the vital signs?", "answer: A"):
+        parts += [f"> {action}", plain.step(action)[0]]
+        observation = env.step(action)[0]
+        assert observation == "\n".join(parts)
+        assert env.observation_space.contains(observation)
+
+
+def test_chat_messages_alternate_between_user_and_assistant() -> None:
+    env = ChatObservation(gym.make("ProMed-MedQA-v0"))
+    plain = gym.make("ProMed-MedQA-v0")
+    first, _ = env.reset(seed=3)
+    assert first == ({"role": "user", "content": plain.reset(seed=3)[0]},)
+    second = env.step("question: What are the vital signs?")[0]
+    assert second[:1] == first
+    assert [message["role"] for message in second] == ["user", "assistant", "user"]
+    assert second[2]["content"] == plain.step("question: What are the vital signs?")[0]
+    assert env.observation_space.contains(second)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_stable_baselines_accepts_the_menu(env_id: str) -> None:
+    checker = pytest.importorskip("stable_baselines3.common.env_checker")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checker.check_env(MenuActions(gym.make(env_id)))
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_gymnasium_accepts_the_menu(env_id: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*is different from the unwrapped version.*")
+        check_env(MenuActions(gym.make(env_id)))
+
+
+def menu(**kwargs: object) -> tuple[MenuActions, ConsultationEnv]:
+    env = MenuActions(gym.make("ProMed-MedQA-v0", **kwargs))
+    base = env.unwrapped
+    assert isinstance(base, ConsultationEnv)
+    return env, base
+
+
+def test_menu_actions_ask_the_catalogue_and_answer_by_slot() -> None:
+    env, base = menu()
+    env.reset(seed=0)
+    env.step(4)
+    assert base.consultation.turns[-1].text == CATALOGUE[4]
+    case = base.consultation.case
+    slot = case.keys.index(case.answer[0])
+    _, _, terminated, _, info = env.step(len(CATALOGUE) + slot)
+    assert terminated and info["correct"]
+
+
+def test_the_mask_forgets_asked_questions_and_leaves_answers_when_one_is_due() -> None:
+    env, base = menu(max_questions=2)
+    env.reset(seed=0)
+    options = len(base.consultation.case.options)
+    assert env.action_masks().sum() == len(CATALOGUE) + options
+    env.step(7)
+    mask = env.action_masks()
+    assert not mask[7] and mask.sum() == len(CATALOGUE) - 1 + options
+    env.step(8)
+    assert np.flatnonzero(env.action_masks()).tolist() == list(range(len(CATALOGUE), len(CATALOGUE) + options))
+
+
+def test_the_mask_depends_on_what_was_asked_and_the_number_of_options_only() -> None:
+    env, base = menu()
+    masks: dict[int, set[bytes]] = {}
+    for case in base.dataset:
+        env.reset(options={"case_id": case.case_id})
+        env.step(3)
+        masks.setdefault(len(case.options), set()).add(env.action_masks().tobytes())
+    assert {len(found) for found in masks.values()} == {1}
+
+
+def test_the_observation_shows_replies_where_they_were_asked_for() -> None:
+    env, base = menu()
+    observation, _ = env.reset(seed=0)
+    assert not observation["asked"].any() and not observation["replies"].any()
+    assert observation["turns_left"].tolist() == [1.0]
+    observation, *_ = env.step(5)
+    assert np.flatnonzero(observation["asked"]).tolist() == [5]
+    assert np.flatnonzero(observation["replies"].reshape(len(CATALOGUE), -1).any(axis=1)).tolist() == [5]
+    assert observation["turns_left"].tolist() == [pytest.approx(0.9)]
+    options = observation["options"].reshape(5, -1)
+    assert np.linalg.norm(options, axis=1)[: len(base.consultation.case.options)] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("show_options", ["at_answer", "never"])
+def test_hidden_options_are_hidden_from_the_menu_too_and_answered_by_their_text(show_options: str) -> None:
+    env, base = menu(show_options=show_options, max_questions=1)
+    observation, _ = env.reset(seed=0)
+    assert not observation["options"].any()
+    observation, *_ = env.step(0)
+    assert observation["options"].any() == (show_options == "at_answer")
+    case = base.consultation.case
+    assert env.step(len(CATALOGUE) + case.keys.index(case.answer[0]))[4]["correct"]
+
+
+def test_an_empty_slot_is_a_wrong_answer_and_an_action_out_of_range_an_error() -> None:
+    env, base = menu()
+    four = next(case.case_id for case in base.dataset if len(case.options) == 4)
+    env.reset(options={"case_id": four})
+    assert not env.step(len(CATALOGUE) + 4)[4]["correct"]
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="menu actions are 0 to"):
+        env.step(len(CATALOGUE) + 5)
+
+
+def test_the_menu_wraps_consultations_only() -> None:
+    with pytest.raises(TypeError, match="MenuActions wraps a ConsultationEnv"):
+        MenuActions(gym.make("CartPole-v1"))
+
+
+@given(st.lists(st.text(max_size=40), min_size=3, max_size=3))
+def test_shared_memory_gives_back_any_unicode(texts: list[str]) -> None:
+    space = Utterance(40)
+    memory = create_shared_memory(space, n=3, ctx=multiprocessing)
+    view = read_from_shared_memory(space, memory, n=3)
+    assert tuple(view) == ("", "", "")
+    for index, text in enumerate(texts):
+        write_to_shared_memory(space, index, text, memory)
+    assert copy.deepcopy(view) == view[:] == tuple(texts)  # the view is alive, as AsyncVectorEnv expects
+    assert (len(view), view[-1]) == (3, texts[2])
+
+
+def test_shared_memory_holds_even_lone_surrogates() -> None:
+    space = Utterance(4)
+    memory = create_shared_memory(space, n=1)
+    write_to_shared_memory(space, 0, "\ud800x", memory)
+    assert tuple(read_from_shared_memory(space, memory, n=1)) == ("\ud800x",)
+
+
+def test_utterances_behave_as_a_space() -> None:
+    space = Utterance(30, seed=1)
+    assert "x" * 30 in space and "你好" in space and "" in space
+    assert "x" * 31 not in space and 3 not in space and None not in space
+    samples = [space.sample() for _ in range(50)]
+    assert all(sample in space for sample in samples) and len(set(samples)) > 10
+    space.seed(1)
+    assert [space.sample() for _ in range(50)] == samples
+    assert space == Utterance(30) != Utterance(31)
+    assert repr(space) == "Utterance(30)"
+    assert space.from_jsonable(json.loads(json.dumps(space.to_jsonable(samples)))) == samples
+    assert not space.is_np_flattenable
+    batch = batch_space(space, 2)
+    assert concatenate(space, ["a", "b"], create_empty_array(space, 2)) == ("a", "b")
+    assert list(iterate(batch, ("a", "b"))) == ["a", "b"]
+    with pytest.raises(NotImplementedError):
+        flatten_space(space)
+    with pytest.raises(ValueError, match="max_length >= 1"):
+        Utterance(0)
+    with pytest.raises(ValueError, match="neither mask nor probability"):
+        space.sample(mask=1)  # type: ignore[arg-type]
