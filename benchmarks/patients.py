@@ -179,7 +179,8 @@ def microseconds(name: str, cases: Sequence[Case]) -> tuple[float, float]:
     """Median microseconds of the first reply of a case and of later ones, to questions never asked before."""
     patient = make_patient(name)
     patient.reply(Consultation(cases[0]), "Is the table loaded?")
-    first, later = [], []
+    first: list[float] = []
+    later: list[float] = []
     for number, case in enumerate(cases[1:]):
         for turn, question in enumerate(CATALOGUE[:6]):
             text = f"{question[:-1]}, in week {number}?"

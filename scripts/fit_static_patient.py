@@ -38,8 +38,8 @@ MISPLACED_COVERAGE = 0.35
 """A question counts as misplaced in a case where the best fact covers less of what it is about."""
 MISPLACED_WEIGHT = 0.3
 FIRST = 0.0
-"""Log-odds that the best fact must reach: even odds. Cross-validation would choose less, but the labels it sees were written
-by those who wrote the lexicon; others' questions are met less well, and a patient that is in doubt should say nothing."""
+"""Log-odds that the best fact must reach: even odds. Cross-validation would choose less, but the labels it sees were
+written by those who wrote the lexicon; others' questions are met less well, and in doubt a patient says nothing."""
 FOLDS = 5
 
 
@@ -162,7 +162,7 @@ def choose_thresholds(labelled: Sequence[Example], other: Sequence[Example]) -> 
     """The thresholds with the best F1 less half the false disclosure, on cases that the weights were not fitted on."""
     ids = sorted({example.case_id for example in labelled})
     random.Random(0).shuffle(ids)
-    fitted = []
+    fitted: list[tuple[NDArray[np.float64], Example]] = []
     for fold in range(FOLDS):
         held = set(ids[fold::FOLDS])
         weights = fit([*(example for example in labelled if example.case_id not in held), *other])

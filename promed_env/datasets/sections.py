@@ -277,7 +277,7 @@ _CUES: Mapping[Section, re.Pattern[str]] = {
             "hematuria weight_loss weight_gain appetite sleep* slept insomnia anxi* depress* mood memory confus* "
             "forget* hallucinat* voices delusion* paranoi* seizure* convuls* tremor* shaking headache* vision "
             "hearing tinnitus runny congest* rhinorrhea stool* bowel swallow* dysphagia heartburn bloat* cramp* "
-            "stiff* angina malaise sinusitis otitis infection* symptom* wors* progressive* lump lumps lesion* ulcer* "
+            "stiff* angina malaise wheezing sinusitis otitis infection* symptom* wors* progressive* lump lumps lesion* ulcer* "
             "sweat* hoarse* snor* thirst* cries crying irritab* feeding behavior* difficult* trouble unable loss_of "
             "onset collapse* fell limp* temper suicid* wakes woke joint_stiff*"
         ),
@@ -302,13 +302,11 @@ _WEAK_CUES: Mapping[Section, re.Pattern[str]] = {
         )
     ),
     "test": _any(
-        _phrases("reference_value reference_range ref normal_range pathology_shows aspiration crystals wedge_pressure
-        level_is")
+        _phrases("reference_value reference_range ref normal_range aspiration crystals wedge_pressure level_is")
     ),
     "medication": _any(_phrases("takes taking took gave")),
     "history": _any(
-        _phrases("atherosclerosis resected resection colectomy para GP* at_the_age_of until_age illness neck_control
-        well_prior")
+        _phrases("atherosclerosis resected resection colectomy para GP* at_the_age_of until_age illness neck_control")
     ),
     "family": _any(rf"\b(?:maternal|paternal|{_RELATIVE})\b(?! (?:says?|reports?|states?|brought))"),
 }

@@ -45,11 +45,12 @@ class Span(NamedTuple):
     Attributes:
         mask: The concepts that it may mean, as bits.
         words: The words' stems.
-        length: Number of words that it covers.
+        listed: Whether it goes on a list that the span before it began: "tobacco or alcohol".
     """
 
     mask: int
     words: tuple[str, ...]
+    listed: bool = False
 
 
 class Reading(NamedTuple):
@@ -125,7 +126,7 @@ class Lexicon:
 
 
 class _Phrases:
-    """Finds phrases as written; of two and more content words, also with function words in between; and word endings."""
+    """Finds phrases as written, or, with two and more content words, with function words in between; and endings."""
 
     def __init__(self) -> None:
         self.exact: dict[tuple[str, ...], int] = {}
@@ -160,15 +161,20 @@ class _Phrases:
         ]
         found = self._found(tokens, stems, content)
         taken: set[int] = set()
-        kept: list[tuple[int, Span]] = []
         for cover in sorted(found, key=lambda cover: (-len(cover), cover[0])):
             if taken.isdisjoint(cover):
                 taken.update(cover)
-                words = tuple(stems[position] for position in cover if tokens[position] not in FUNCTION_WORDS)
-                kept.append((cover[0], Span(found[cover], words)))
-        kept.sort(key=lambda item: item[0])
+            else:
+                del found[cover]
+        spans: list[Span] = []
+        end = 0
+        for cover in sorted(found):
+            words = tuple(stems[position] for position in cover if tokens[position] not in FUNCTION_WORDS)
+            listed = bool(spans) and _goes_on(tokens[end : cover[0]], "," in text)
+            spans.append(Span(found[cover], words, listed))
+            end = cover[-1] + 1
         rest = tuple(tokens[position] for position in content if position not in taken)
-        return Reading(tuple(span for _, span in kept), rest)
+        return Reading(tuple(spans), rest)
 
     def _found(self, tokens: tuple[str, ...], stems: tuple[str, ...], content: list[int]) -> dict[tuple[int, ...], int]:
         """Positions that a phrase covers -> what it may mean; phrases may overlap."""
@@ -196,6 +202,16 @@ class _Phrases:
         known = "".join(phrase for phrase in self.chinese if phrase in text)
         rest = tuple(token for token in tokenise(text) if token not in known)
         return Reading(tuple(spans), rest)
+
+
+def _goes_on(between: tuple[str, ...], commas: bool) -> bool:
+    """Whether the words between two spans join them to a list."""
+    if not between:
+        return commas
+    return not _JOINING.isdisjoint(between) and FUNCTION_WORDS.issuperset(between)
+
+
+_JOINING = frozenset(("or", "and"))
 
 
 def _unordered(stems: tuple[str, ...]) -> tuple[str, ...]:

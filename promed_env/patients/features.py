@@ -273,12 +273,18 @@ def _ask(question: str) -> _Question:
         return tuple(range(len(vectors), len(vectors) + count))
 
     mask = 0
+    last_kinds: set[str] = set()
     for span in reading.spans:
         mask |= span.mask
         concepts = list(words.of(span.mask))
         weight = max(_weight(concept) for concept in concepts)
         panels = words.closure(span.mask) & masks.panels & ~span.mask
-        needs.append(_Need(span.mask, panels, weight, bool(span.mask & masks.specific), "", rows(len(span.words))))
+        need = _Need(span.mask, panels, weight, bool(span.mask & masks.specific), "", rows(len(span.words)))
+        own_kinds = {concept.kind for concept in concepts}
+        if span.listed and need.specific and needs[-1].specific and own_kinds & last_kinds:
+            need = _either(needs.pop(), need)
+        needs.append(need)
+        last_kinds = own_kinds
         kinds.extend((weight, concept.kind) for concept in concepts)
         vectors.extend(span.words)
     for word in reading.rest:
@@ -300,6 +306,13 @@ def _ask(question: str) -> _Question:
         vectors=_unit([table().word(word) for word in vectors]),
         rarity=np.array([table().rarity(word) for word in vectors], dtype=np.float32),
         sentence=_centred(encode(question)),
+    )
+
+
+def _either(one: _Need, other: _Need) -> _Need:
+    """The items of a list as one need: a fact on any of them answers "tobacco or alcohol"."""
+    return _Need(
+        one.mask | other.mask, one.panels | other.panels, max(one.weight, other.weight), True, "", one.rows + other.rows
     )
 
 

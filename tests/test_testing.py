@@ -1,0 +1,180 @@
+"""`promed_env.testing` finds what is broken: one faulty component per law."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promed_env.actions import parse_action
+from promed_env.case import Case
+from promed_env.consultation import Consultation
+from promed_env.datasets import CaseDataset, load_dataset
+from promed_env.env import ConsultationEnv
+from promed_env.patients import Reply
+from promed_env.rewards import RewardTerm
+from promed_env.testing import actions, cases, check_consultation_env, check_reward_term, episodes
+
+
+class Patient:
+    """A well-behaved patient that tells the next fact; subclasses break it."""
+
+    name = "next"
+    figures = ""
+
+    def reply(self, consultation: Consultation, question: str) -> Reply:
+        if "teapot" in question:
+            return Reply("Patient: I don't know.", (), "patient")
+        hidden = [fact for fact in consultation.case.hidden if fact not in consultation.known]
+        return Reply(f"Patient: {consultation.case.facts[hidden[0]].text}" if hidden else "No.", tuple(hidden[:1]), "patient")
+
+    def reply_batch(self, consultations: Sequence[Consultation], questions: Sequence[str]) -> list[Reply]:
+        return [self.reply(state, question) for state, question in zip(consultations, questions, strict=True)]
+
+
+class Leaky(Patient):
+    """Says more than it discloses."""
+
+    def reply(self, consultation: Consultation, question: str) -> Reply:
+        return Reply(" ".join(fact.text for fact in consultation.case.facts), (), "patient")
+
+
+class Moody(Patient):
+    """Answers by chance."""
+
+    count = itertools.count()
+
+    def reply(self, consultation: Consultation, question: str) -> Reply:
+        return super().reply(consultation, question) if next(self.count) % 3 else Reply("No.", (), "patient")
+
+
+class Chatterbox(Patient):
+    """Goes on without end."""
+
+    def reply(self, consultation: Consultation, question: str) -> Reply:
+        return Reply("blah " * 10_000, (), "patient")
+
+
+class Forgets:
+    """A tracker that loses what was known."""
+
+    def known(self, before: Consultation, question: str, reply: Reply) -> frozenset[int]:
+        return frozenset(reply.disclosed)
+
+
+class Term(RewardTerm):
+    """A broken term; `kind` says how."""
+
+    name = "broken"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.calls = 0
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        self.calls += 1
+        return {
+            "nan": float("nan"),
+            "text": "1",
+            "state": float(self.calls),
+            "pays for asking": float(after.turns[-1].kind == "question"),
+        }.get(self.kind, 1.0)  # type: ignore[return-value]
+
+    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
+        return [2.0] * len(befores) if self.kind == "batch" else super().batch(befores, afters)
+
+    def terms(self, before: Consultation, after: Consultation) -> dict[str, float]:
+        return {"broken": 5.0} if self.kind == "terms" else super().terms(before, after)
+
+    def hindsight(self, final: Consultation) -> np.ndarray:
+        if self.kind == "hindsight":
+            return np.zeros(final.turn)
+        return np.ones(1) if self.kind == "shape" else super().hindsight(final)
+
+
+def env(**kwargs: Any) -> gym.Env[Any, Any]:
+    return gym.make("ProMed-MedQA-v0", **kwargs)
+
+
+def test_a_sound_environment_passes() -> None:
+    check_consultation_env(env(patient=Patient()), episodes=5)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"patient": Leaky()}, "holds undisclosed fact"),
+        ({"patient": Moody()}, "the same actions gave another episode"),
+        ({"patient": Chatterbox()}, "the observation is not in its space"),
+        ({"patient": Patient(), "tracker": Forgets()}, "known facts were forgotten"),
+        ({"patient": Patient(), "reward": Term("nan")}, "the reward is nan"),
+        ({"patient": Patient(), "reward": Term("hindsight")}, "hindsight rewards add up to"),
+        ({"patient": Patient(), "reward": Term("pays for asking")}, "a useless question earns"),
+    ],
+)
+def test_a_broken_environment_is_found_out(kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_consultation_env(env(**kwargs), episodes=8)
+
+
+def test_other_environments_are_refused() -> None:
+    with pytest.raises(TypeError, match="needs a ConsultationEnv"):
+        check_consultation_env(gym.make("CartPole-v1"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("nan", "a step pays nan"),
+        ("text", "a step pays '1'"),
+        ("state", "keeps state or is random"),
+        ("batch", "batch"),
+        ("terms", "do not add up"),
+        ("hindsight", "hindsight adds up to"),
+        ("shape", r"hindsight has shape \(1,\)"),
+    ],
+)
+def test_a_broken_term_is_found_out(kind: str, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_reward_term(Term(kind))
+
+
+def test_a_term_that_counts_questions_does_not_telescope() -> None:
+    report = check_reward_term(Term("pays for asking"))
+    assert (report.telescopes, report.smallest, report.largest, report.consultations) == (False, 0.0, 1.0, 36)
+
+
+@given(cases(min_facts=2, max_facts=4, max_options=3, evidence=False))
+def test_drawn_cases_are_as_asked(case: Case) -> None:
+    assert 2 <= case.n_facts <= 4 and len(case.options) <= 3 and case.evidence is None
+
+
+@given(st.data())
+def test_drawn_actions_are_strings_and_drawn_episodes_lists_of_them(data: st.DataObject) -> None:
+    case = data.draw(cases())
+    assert isinstance(data.draw(actions()), str)
+    assert all(parse_action(action).kind for action in data.draw(episodes(case, max_turns=4)))
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_drawn_cases_and_episodes_play(data: st.DataObject) -> None:
+    case = dataclasses.replace(data.draw(cases()), case_id="drawn:0")
+    base = ConsultationEnv(dataset=CaseDataset("drawn", (case,)))
+    base.reset(seed=0)
+    for action in data.draw(episodes(case)):
+        *_, terminated, truncated, info = base.step(action)
+        assert (truncated, info["case_id"]) == (False, "drawn:0")
+        if terminated:
+            break
+
+
+def test_the_check_passes_on_the_bundled_sample_as_a_list() -> None:
+    check_consultation_env(env(dataset=list(load_dataset("medqa")[:4])), episodes=4)
