@@ -23,30 +23,17 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from promed_agents.baselines import Scripted
-from promed_agents.evaluate import Setting, evaluate
+from patients import LABELS, NONSENSE, recall_of
 
 from promed_env.beliefs import EvidenceBelief
 from promed_env.case import Case, Fact, Option
 from promed_env.consultation import Consultation
 from promed_env.datasets import SLICES, load_dataset
-from promed_env.patients import Reply
+from promed_env.interview import CATALOGUE, SCRIPT
+from promed_env.patients import Patient, Reply, make_patient
 from promed_env.shapley import case_shapley
 
 MEDIQ = Path(__file__).resolve().parents[2] / "shared" / "data" / "mediq" / "dev_0000-0999.jsonl"
-
-NONSENSE = (
-    "Which planet is your favourite?",
-    "Does the number seven dance on Thursdays?",
-    "Can you lend me a ladder and some purple paint?",
-    "Who won the football match yesterday?",
-    "What is the capital of France?",
-    "Is a sandwich a kind of poem?",
-    "Blorp zindle frapt quoz?",
-    "How many strings does a violin have?",
-    "Why did the chicken cross the road?",
-    "Would you rather be a teapot or a cloud?",
-)
 
 
 def rate(run: Callable[[int], int], seconds: float = 0.7, repeats: int = 5) -> float:
@@ -75,10 +62,9 @@ def import_time() -> dict[str, float | bool]:
 
 
 class Instant:
-    """A patient that thinks about nothing: every other reply discloses the next fact. What is left is the environment."""
+    """A patient that thinks about nothing: every other reply discloses the next fact."""
 
     name = "instant"
-    figures = ""
 
     def reply(self, consultation: Consultation, question: str) -> Reply:
         """See `Patient.reply`."""
@@ -142,9 +128,7 @@ def steps() -> dict[str, float]:
         "one": rate(single(env)),
         "vector_256": rate(batched(gym.make_vec("ProMed-MedQA-v0", num_envs=256))),
         "one_instant_patient": rate(single(instant)),
-        "vector_256_instant_patient": rate(
-            batched(gym.make_vec("ProMed-MedQA-v0", num_envs=256, patient=Instant()))
-        ),
+        "vector_256_instant_patient": rate(batched(gym.make_vec("ProMed-MedQA-v0", num_envs=256, patient=Instant()))),
     }
     micros = {f"{name}_us": 1e6 / value for name, value in figures.items()}
     for name in ("one_instant_patient", "vector_256_instant_patient"):
@@ -234,18 +218,47 @@ def _spearman(left: np.ndarray, right: np.ndarray) -> float:
     return float(np.corrcoef(ranks(left), ranks(right))[0, 1])
 
 
-def recall(mediq: Path, n: int = 300) -> dict[str, Any]:
-    """Share of the hidden facts that ten nonsense questions and the script bring out of clinical MediQ cases."""
-    cases = load_dataset(mediq).filter(SLICES["clinical"])[:n]
-    figures: dict[str, Any] = {"cases": len(cases)}
-    for patient in ("static", "lexical"):
+def recall(mediq: Path) -> dict[str, Any]:
+    """Share of the hidden facts that ten fixed questions bring out of clinical MediQ cases, at 1 and 3 facts a reply.
+
+    The rival of the script is found by greedy search over the catalogue and the labelled questions, on the cases with
+    id below 500; shares are of the cases from 500.
+    """
+    cases = load_dataset(mediq).filter(SLICES["clinical"])
+    first_half = [case for case in cases if case.hidden and int(case.case_id.partition(":")[2]) < 500]
+    second_half = [case for case in cases if case.hidden and int(case.case_id.partition(":")[2]) >= 500]
+    asked = [json.loads(line)["question"] for line in (LABELS / "questions_dev.jsonl").read_text("utf-8").splitlines()]
+    pool = list(dict.fromkeys([*CATALOGUE, *asked]))
+    figures: dict[str, Any] = {"cases": len(second_half), "searched_on": len(first_half), "pool": len(pool)}
+    for name in ("static", "lexical"):
         for facts in (1, 3):
-            setting = Setting(dataset=str(mediq), patient=patient, facts_per_reply=facts, reward="fact_recall")
-            for name, questions in (("nonsense", NONSENSE), ("script", None)):
-                doctor = Scripted() if questions is None else Scripted(questions)
-                outcome = evaluate(doctor, setting, cases).summaries["all"]
-                figures[f"{patient}_{name}_{facts}_facts"] = outcome.fact_recall
+            patient = make_patient(name, facts_per_reply=facts)
+            figures[f"{name}_nonsense_{facts}_facts"] = recall_of(patient, NONSENSE, second_half)
+            figures[f"{name}_script_{facts}_facts"] = recall_of(patient, SCRIPT, second_half)
+            if name == "static":
+                rival = _greedy_script(patient, pool, first_half)
+                figures[f"{name}_rival_{facts}_facts"] = recall_of(patient, rival, second_half)
+                figures[f"{name}_rival_{facts}_questions"] = rival
     return figures
+
+
+def _greedy_script(patient: Patient, pool: Sequence[str], cases: Sequence[Case], length: int = 10) -> list[str]:
+    """The fixed sequence that grows by the question that adds most hidden facts."""
+    offset, width = {}, 0
+    for case in cases:
+        offset[case.case_id], width = width, width + case.n_facts
+    told = np.zeros((len(pool), width), dtype=bool)
+    for case in cases:
+        for row, question in enumerate(pool):
+            for fact in patient.reply(Consultation(case), question).disclosed:
+                told[row, offset[case.case_id] + fact] = fact not in case.initial
+    script: list[str] = []
+    found = np.zeros(width, dtype=bool)
+    for _ in range(length):
+        best = int((told & ~found).sum(axis=1).argmax())
+        script.append(pool[best])
+        found |= told[best]
+    return script
 
 
 def main() -> None:

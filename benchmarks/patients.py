@@ -36,6 +36,7 @@ __all__ = ["LABELS", "Labelled", "Scores", "evaluate", "load_labels", "recall_of
 ROOT = Path(__file__).resolve().parents[1]
 CASES = ROOT / "../shared/data/mediq/dev_0000-0999.jsonl"
 LABELS = ROOT / "benchmarks/labels"
+FIGURES = ROOT / "promed_env/patients/data/figures.toml"
 LIMIT = 3
 
 NONSENSE = (
@@ -74,19 +75,6 @@ GENERIC = (
     "case",
     "record",
 )
-# Ten broad questions, each on a whole section of the record: the best fixed strategy that we know.
-BROAD = (
-    "What made you come in today?",
-    "How are you feeling?",
-    "Do you have any chronic diseases?",
-    "Are you taking any medicines?",
-    "Does your family have any diseases?",
-    "Can you tell me about your lifestyle and habits?",
-    "What are the vital signs?",
-    "What does the physical examination show?",
-    "What are the results of the blood tests?",
-    "What other tests were done, and what did they show?",
-)
 
 
 class Labelled(NamedTuple):
@@ -119,6 +107,12 @@ class Scores(NamedTuple):
     false_disclosure: float
     adversarial: float
     nonsense: float
+
+    def __str__(self) -> str:
+        return (
+            f"F1 {self.f1:.2f} [{self.interval[0]:.2f}, {self.interval[1]:.2f}], "
+            f"false disclosure {self.false_disclosure:.2f}, {self.n} held-out questions"
+        )
 
 
 def load_labels(split: str, cases: dict[str, Case]) -> list[Labelled]:
@@ -197,6 +191,7 @@ def main() -> None:
     parser.add_argument(
         "--split", action="append", choices=["dev", "test", "train"], help="labels to use (default: dev, test)"
     )
+    parser.add_argument("--record", action="store_true", help="write the test figures where the patients state them")
     arguments = parser.parse_args()
     if not arguments.cases.exists():
         parser.error(f"{arguments.cases} does not exist; pass MediQ's file of cases with --cases")
@@ -207,6 +202,7 @@ def main() -> None:
     sample, fresh = sample[:100], sample[100:]
 
     print(f"{datetime.date.today()}, {os.cpu_count()} cores: python {' '.join(sys.argv)}")
+    recorded = []
     for split in arguments.split or ["dev", "test"]:
         labels = load_labels(split, cases)
         print(f"\n{split}: {len(labels)} labelled questions over {len({item.case.case_id for item in labels})} cases")
@@ -220,13 +216,17 @@ def main() -> None:
                 f"{name:8} {s.f1:6.3f} {s.interval[0]:6.3f}, {s.interval[1]:6.3f} {s.precision:6.3f} {s.recall:6.3f} "
                 f"{s.uncapped_f1:6.3f} {s.false_disclosure:6.3f} {s.adversarial:6.3f} {s.nonsense:6.3f}"
             )
+            if split == "test":
+                recorded.append(f'{name} = "{s}"')
+    if arguments.record and recorded:
+        header = "# How well each patient hears, written by benchmarks/patients.py --record.\n"
+        FIGURES.write_text(header + "\n".join(recorded) + "\n", encoding="utf-8")
     print(f"\nshare of the hidden facts brought out by ten questions, {len(sample)} clinical cases")
     scripts = {
         "nonsense": NONSENSE,
         "function words": FUNCTION_WORDS,
         "generic words": GENERIC,
         "scripted": SCRIPT,
-        "broad": BROAD,
     }
     print(f"{'patient':8} {'facts':>5} " + " ".join(f"{title:>14}" for title in scripts))
     for name in PATIENTS:

@@ -314,7 +314,8 @@ class Evenly:
         asked = np.array([turn.kind == "question" for turn in final.turns], dtype=np.float64)
         if not final.correct or not asked.any():
             return np.zeros_like(gains)
-        return asked * gains.sum() / asked.sum()
+        shares: NDArray[np.float64] = asked * (float(gains.sum()) / float(asked.sum()))
+        return shares
 
 
 @dataclass(frozen=True)

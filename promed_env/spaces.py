@@ -84,7 +84,7 @@ class Utterance(Space[str]):
 
 
 class SharedUtterances(Sequence[str]):
-    """The utterances in shared memory as they are now. `AsyncVectorEnv` reads once and expects a live view, as arrays give.
+    """The utterances in shared memory as they are now: `AsyncVectorEnv` reads once and expects a live view.
 
     Deep-copying it, as `AsyncVectorEnv` does before it hands observations out, gives a plain tuple.
     """

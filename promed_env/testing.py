@@ -36,7 +36,18 @@ __all__ = ["RewardTermReport", "actions", "cases", "check_consultation_env", "ch
 
 _TOLERANCE = 1e-9
 _USELESS = "question: Would a purple teapot dance on the moon?"
-_ODD = ("", " ", "question:", "answer:", "question: a? answer: A", "\x00\x07", "你好", "🙂" * 50, "<think>", "x" * 20_000)
+_ODD = (
+    "",
+    " ",
+    "question:",
+    "answer:",
+    "question: a? answer: A",
+    "\x00\x07",
+    "你好",
+    "🙂" * 50,
+    "<think>",
+    "x" * 20_000,
+)
 
 
 @st.composite
@@ -57,7 +68,7 @@ def cases(
     keys = "ABCDEFGHIJ"[:n_options]
     answer = draw(st.sets(st.sampled_from(keys), min_size=1, max_size=2))
     facts = tuple(
-        Fact(f"Finding {index} is {word}.", section=draw(st.sampled_from(SECTIONS)))  # type: ignore[arg-type]
+        Fact(f"Finding {index} is {word}.", section=draw(st.sampled_from(SECTIONS)))
         for index, word in enumerate(
             draw(st.lists(st.sampled_from(("present", "absent", "mild", "severe")), min_size=n_facts, max_size=n_facts))
         )
@@ -131,9 +142,11 @@ class _Step:
 def check_consultation_env(env: gym.Env[Any, Any], *, episodes: int = 20, seed: int = 0) -> None:
     """Play random episodes, odd strings among the actions, and check what must hold for every consultation.
 
-    Checked: observations lie in their space and hold no undisclosed fact; rewards are finite and the sum of their terms; the
-    hindsight view has the same sum; known facts only grow and none is new twice; an episode ends within its budget; equal
-    seeds and actions give equal episodes; a snapshot restores; a useless question does not out-earn answering at once.
+    Checked: observations lie in their space and hold no undisclosed fact; rewards are finite and the sum of their
+        terms; the
+    hindsight view has the same sum; known facts only grow and none is new twice; an episode ends within its budget;
+    equal seeds and actions give equal episodes; a snapshot restores; a useless question does not out-earn answering at
+    once.
 
     Args:
         env: An environment whose unwrapped one is a `ConsultationEnv`, with a deterministic patient.
@@ -254,8 +267,8 @@ class RewardTermReport:
 
     Attributes:
         name: The term's name.
-        telescopes: Whether the sum over an episode depends only on what is known at the end and on the answer, not on the
-            order, the grouping or the number of valid questions.
+        telescopes: Whether the sum over an episode depends only on what is known at the end and on the answer, not on
+            the order, the grouping or the number of valid questions.
         smallest: Smallest step reward seen.
         largest: Largest step reward seen.
         consultations: How many were played.
@@ -271,8 +284,10 @@ class RewardTermReport:
 def check_reward_term(term: RewardTerm, *, cases: Sequence[Case] | None = None, seed: int = 0) -> RewardTermReport:
     """Check what must hold for every reward term.
 
-    Checked: values are finite floats; calling twice gives the same; other consultations in between change nothing; `batch` and
-    `terms_batch` agree with single calls; `terms` add up; `hindsight` has one number a turn and the causal sum; the term pickles.
+    Checked: values are finite floats; calling twice gives the same; other consultations in between change nothing;
+        `batch` and
+    `terms_batch` agree with single calls; `terms` add up; `hindsight` has one number a turn and the causal sum; the
+    term pickles.
 
     Args:
         term: The term. A belief it needs must be bound (`term.bind(belief)`).
@@ -303,7 +318,9 @@ def check_reward_term(term: RewardTerm, *, cases: Sequence[Case] | None = None, 
         np.allclose(list(term.batch(befores, afters)), values, atol=_TOLERANCE),
         f"{term.name}: batch(befores, afters) differs from single calls",
     )
-    for row, single, value in zip(term.terms_batch(befores, afters), map(term.terms, befores, afters), values, strict=True):
+    for row, single, value in zip(
+        term.terms_batch(befores, afters), map(term.terms, befores, afters), values, strict=True
+    ):
         _require(row.keys() == single.keys(), f"{term.name}: terms_batch and terms name different terms")
         _require(
             abs(sum(single.values()) - value) <= _TOLERANCE and abs(sum(row.values()) - value) <= _TOLERANCE,
@@ -344,7 +361,7 @@ def _disclose(state: Consultation, facts: Sequence[int]) -> Consultation:
 
 
 def _telescopes(term: RewardTerm, final: Consultation, rng: np.random.Generator) -> bool:
-    """Whether two other ways to the same knowledge and answer pay the same sum: one by one and shuffled, and all at once."""
+    """Whether two other ways to the same end pay the same sum: one by one in another order, and all at once."""
     found = sorted(final.known - final.case.initial)
     sums = []
     for groups in ([[fact] for fact in rng.permutation(found).tolist()], [found, []]):

@@ -157,7 +157,9 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
             afters = self._advance(befores, texts)
         moved = [position for position, after in enumerate(afters) if after is not befores[position]]
         terms: list[dict[str, float]] = [{} for _ in afters]
-        rows = self.reward.terms_batch([befores[position] for position in moved], [afters[position] for position in moved])
+        rows = self.reward.terms_batch(
+            [befores[position] for position in moved], [afters[position] for position in moved]
+        )
         for position, row in zip(moved, rows, strict=True):
             terms[position] = row
         rewards = np.zeros(self.num_envs)

@@ -100,7 +100,12 @@ def test_the_opening_states_presentation_question_options_rules_and_budget() -> 
     env = make()
     observation, info = env.reset(seed=0)
     case = env.consultation.case
-    for text in (case.presentation, case.question, *(f"{o.key}. {o.text}" for o in case.options), "Questions left: 10."):
+    for text in (
+        case.presentation,
+        case.question,
+        *(f"{o.key}. {o.text}" for o in case.options),
+        "Questions left: 10.",
+    ):
         assert text in observation
     assert info == {"case_id": case.case_id, "dataset": env.source.label, "turn": 0}
 
@@ -116,7 +121,13 @@ def test_an_episode_from_question_to_answer() -> None:
     assert info["informant"] in ("patient", "examiner", "laboratory")
     assert reward == sum(info["reward_terms"].values()) == pytest.approx(2 * SIG().gains(env.consultation)[0])
     observation, reward, terminated, truncated, info = env.step(f"answer: {case.answer[0]} (confidence: 0.7)")
-    assert (info["correct"], info["chosen"], info["answer"], terminated, truncated) == (True, case.answer, case.answer, True, False)
+    assert (info["correct"], info["chosen"], info["answer"], terminated, truncated) == (
+        True,
+        case.answer,
+        case.answer,
+        True,
+        False,
+    )
     assert info["confidence"] == 0.7
     assert reward == pytest.approx(3 + info["sig_total"])
     assert info["fact_recall"] == len(env.consultation.known - case.initial) / len(case.hidden)
@@ -127,9 +138,10 @@ def test_an_invalid_turn_uses_a_turn_up_and_says_what_is_expected() -> None:
     env = make()
     env.reset(seed=0)
     observation, reward, terminated, _, info = env.step("Do you smoke?")
-    assert observation == (
-        'Not understood (neither a question nor an answer): expected "question: ..." or "answer: ...".\nQuestions left: 9.'
-    )
+    assert observation.splitlines() == [
+        'Not understood (neither a question nor an answer): expected "question: ..." or "answer: ...".',
+        "Questions left: 9.",
+    ]
     assert (reward, terminated, info["kind"], info["new"], info["informant"]) == (-1.0, False, "invalid", (), None)
 
 

@@ -455,3 +455,11 @@ def test_labels_are_within_their_cases(mediq: dict[str, Case]) -> None:
         for line in (ROOT / f"benchmarks/labels/questions_{split}.jsonl").read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             assert all(0 <= fact < mediq[row["case_id"]].n_facts for fact in row["facts"])
+
+
+def test_a_fact_is_found_by_its_own_question_whatever_the_case_and_punctuation() -> None:
+    for case in load_dataset("medqa"):
+        for index, fact in enumerate(case.facts):
+            assert fact.question_text is not None
+            reply = make_patient("static").reply(Consultation(case), fact.question_text.upper().replace("?", " ?"))
+            assert reply.disclosed == (index,), (case.case_id, fact.question_text)

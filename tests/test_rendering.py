@@ -70,7 +70,8 @@ def test_cases_without_values_have_no_bar() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gain", "scale", "full"), [(0.0, 1.0, 0), (0.5, 1.0, 8), (1.0, 1.0, 16), (3.0, 1.0, 16), (-0.5, 1.0, 8), (0.1, 0.0, 0)]
+    ("gain", "scale", "full"),
+    [(0.0, 1.0, 0), (0.5, 1.0, 8), (1.0, 1.0, 16), (3.0, 1.0, 16), (-0.5, 1.0, 8), (0.1, 0.0, 0)],
 )
 def test_a_bar_is_as_long_as_its_share(gain: float, scale: float, full: int) -> None:
     bar = sig_bar(gain, scale)

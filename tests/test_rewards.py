@@ -136,7 +136,9 @@ def test_binding_fills_in_a_belief_where_none_was_given() -> None:
     assert SIG().bind(None) == SIG()
     bound = make_reward("promed + 0*belief_gain".replace("promed", PRESETS["promed"])).bind(one)
     assert isinstance(bound, WeightedSum)
-    beliefs = [getattr(term, "belief", None) or getattr(getattr(term, "sig", None), "belief", None) for _, term in bound.parts]
+    beliefs = [
+        getattr(term, "belief", None) or getattr(getattr(term, "sig", None), "belief", None) for _, term in bound.parts
+    ]
     assert beliefs == [one, one, None, None, one]
 
 
@@ -218,7 +220,9 @@ def test_a_batch_makes_one_call_of_the_belief() -> None:
             return [self(case, coalition[None])[0] for case, coalition in zip(cases, coalitions, strict=True)]
 
     befores = [Consultation(case) for case in load_dataset("medqa")[:6]]
-    afters = [disclose(state, state.case.hidden[0]) for state in befores[:4]] + [disclose(state) for state in befores[4:]]
+    afters = [disclose(state, state.case.hidden[0]) for state in befores[:4]] + [
+        disclose(state) for state in befores[4:]
+    ]
     values = InformationGain(Counting()).batch(befores, afters)
     assert calls == [8]
     assert values == [InformationGain(EvidenceBelief())(b, a) for b, a in zip(befores, afters, strict=True)]

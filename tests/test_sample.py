@@ -1,4 +1,5 @@
-"""The bundled vignettes: they meet every rule, the validator sees broken ones, and the shipped file is the compiled one."""
+"""The bundled vignettes: they meet every rule, the validator sees broken ones, and the shipped file is the compiled
+one."""
 
 from __future__ import annotations
 
@@ -76,7 +77,9 @@ def broken(case: Case) -> dict[str, Case]:
         "need 0.80": flat,
         "hidden facts without weight; need 2": dataclasses.replace(case, evidence=tilted),
         "at least one initial": dataclasses.replace(case, initial=frozenset()),
-        "two fact texts": dataclasses.replace(case, facts=(dataclasses.replace(facts[0], text=facts[1].text), *facts[1:])),
+        "two fact texts": dataclasses.replace(
+            case, facts=(dataclasses.replace(facts[0], text=facts[1].text), *facts[1:])
+        ),
         "two question texts": dataclasses.replace(
             case, facts=(dataclasses.replace(facts[0], question_text=facts[1].question_text), *facts[1:])
         ),
@@ -145,4 +148,6 @@ def test_a_missing_vignette_file_is_reported(tmp_path: Path) -> None:
 
 def test_no_vignette_quotes_its_rationale_to_the_doctor(sample: CaseDataset) -> None:
     for case in sample:
-        assert case.raw["rationale"] not in json.dumps([case.presentation, case.question, *(f.text for f in case.facts)])
+        assert case.raw["rationale"] not in json.dumps(
+            [case.presentation, case.question, *(f.text for f in case.facts)]
+        )

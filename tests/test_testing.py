@@ -33,7 +33,9 @@ class Patient:
         if "teapot" in question:
             return Reply("Patient: I don't know.", (), "patient")
         hidden = [fact for fact in consultation.case.hidden if fact not in consultation.known]
-        return Reply(f"Patient: {consultation.case.facts[hidden[0]].text}" if hidden else "No.", tuple(hidden[:1]), "patient")
+        return Reply(
+            f"Patient: {consultation.case.facts[hidden[0]].text}" if hidden else "No.", tuple(hidden[:1]), "patient"
+        )
 
     def reply_batch(self, consultations: Sequence[Consultation], questions: Sequence[str]) -> list[Reply]:
         return [self.reply(state, question) for state, question in zip(consultations, questions, strict=True)]

@@ -114,7 +114,8 @@ def test_worker_processes_play_the_same_episodes(env_id: str, shared_memory: boo
 @pytest.mark.parametrize("mode", MODES)
 def test_the_menu_equals_the_wrapped_single_environments(mode: AutoresetMode) -> None:
     sync = SyncVectorEnv(
-        [lambda i=index: MenuActions(single(i)()) for index in range(N)], autoreset_mode=mode  # type: ignore[misc]
+        [lambda i=index: MenuActions(single(i)()) for index in range(N)],
+        autoreset_mode=mode,  # type: ignore[misc]
     )
     vector = gym.make_vec("ProMed-MedQA-v0", num_envs=N, max_questions=3, autoreset_mode=mode, actions="menu")
     assert isinstance(vector, ConsultationVectorEnv)

@@ -27,7 +27,7 @@ from promed_agents.zoo import AGENTS, NEEDS_TABLE, make_agent
 from promed_env.consultation import Consultation
 from promed_env.dynamics import Dynamics
 from promed_env.errors import ProMedError
-from promed_env.patients import make_patient
+from promed_env.patients import describe, make_patient
 from promed_env.rendering import transcript
 
 app = typer.Typer(
@@ -91,7 +91,7 @@ def evaluate_command(
         tabled = all(case.evidence is not None for case in cases)
         names = agent or [name for name in AGENTS if tabled or name not in NEEDS_TABLE]
         doctors = [make_agent(name, seed) for name in names]
-        label = make_patient(patient, facts_per_reply=facts_per_reply).name
+        label = describe(make_patient(patient, facts_per_reply=facts_per_reply))
         console.print(heading(setting, cases, label), highlight=False)
         evaluations: list[Evaluation] = []
         example: list[tuple[Consultation, Dynamics]] = []
@@ -105,7 +105,8 @@ def evaluate_command(
                     example = finished
         if show:
             console.print("\nOne consultation with the SIG of each question:", style="bold")
-            console.print(Padding(transcript(*max(example, key=lambda pair: pair[0].turn)), (0, 0, 1, 0)))
+            telling = max(example, key=lambda pair: pair[0].fact_recall)
+            console.print(Padding(transcript(*telling), (0, 0, 1, 0)))
         console.print(results_table(evaluations))
         if out is not None:
             console.print(f"results written to {write_results(evaluations, out)}")

@@ -27,6 +27,7 @@ from promed_env.consultation import Consultation
 from promed_env.datasets import SLICES, SOURCES, CaseDataset, load_dataset
 from promed_env.dynamics import Dynamics
 from promed_env.errors import DatasetError
+from promed_env.patients import describe
 from promed_env.registration import ENVIRONMENTS
 from promed_env.vector import ConsultationVectorEnv
 
@@ -228,7 +229,7 @@ def evaluate(
         access=agent.access,
         setting=setting,
         dataset=f"{cases.name}: {cases.description}",
-        patient=env.patient.name,
+        patient=describe(env.patient),
         reward=env.reward.name,
         summaries=summaries,
         episodes=tuple(episodes),

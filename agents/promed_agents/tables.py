@@ -16,7 +16,7 @@ from promed_env.datasets.registry import FORMATS
 __all__ = ["dataset_table", "heading", "results_table"]
 
 ACCESS_NOTE = (
-    "SIG and recall (share of the hidden facts found) are means of episodes. "
+    "Asked: questions; recall: share of the hidden facts found; all are means of episodes. "
     "Access: knowledge = evidence rows of facts already disclosed (a guess where there is no table); "
     "record = reads the case (privileged); oracle by construction."
 )
@@ -50,7 +50,7 @@ def results_table(evaluations: Sequence[Evaluation]) -> Group:
     return Group(*tables, Text(ACCESS_NOTE, style="dim"))
 
 
-_MEANS = ("questions", "SIG", "recall", "invalid")
+_MEANS = ("asked", "SIG", "recall", "invalid")
 
 
 def _cells(summary: Summary) -> list[str]:

@@ -24,9 +24,7 @@ from promed_env.shapley import case_shapley
 __all__ = ["QUESTION_TYPES", "annotate", "check_sample", "check_vignette", "read_vignettes"]
 
 QUESTION_TYPES = ("management", "cause", "diagnosis", "finding", "prognosis", "pharmacology", "prevention", "ethics")
-_REQUIRED = set(
-    "id specialty question_type age sex presentation question options answer initial fact".split()
-)
+_REQUIRED = set("id specialty question_type age sex presentation question options answer initial fact".split())
 _OPTIONAL = {"prior", "rationale"}
 _MISLEADING = 0.25  # nats by which a fact must favour another option over the key
 _WORDS = re.compile(r"[a-z0-9]+|[\u4e00-\u9fff]")

@@ -13,14 +13,11 @@ from promed_env.case import Case, Fact, Profile
 from promed_env.datasets.initial import initial_facts
 from promed_env.datasets.people import years
 from promed_env.datasets.quality import defects
-from promed_env.datasets.rows import options_field, row_id, strings_field, text_field, unnumbered
+from promed_env.datasets.rows import NO_PRESENTATION, options_field, row_id, strings_field, text_field, unnumbered
 from promed_env.datasets.sections import status_of, tag_section
 from promed_env.errors import DatasetError
 
-__all__ = ["NO_PRESENTATION", "mediq_case"]
-
-NO_PRESENTATION = "No patient is described."
-"""The presentation of a row that has neither context nor facts."""
+__all__ = ["mediq_case"]
 
 _NOBODY = frozenset({"study", "experiment", "not applicable", "n/a", "none"})
 
@@ -53,7 +50,7 @@ def mediq_case(row: Mapping[str, Any]) -> Case:
     elif facts:
         presentation, initial = facts[0], frozenset({0})
     else:
-        presentation, initial = NO_PRESENTATION, frozenset()
+        presentation, initial = NO_PRESENTATION["en"], frozenset()
     return Case(
         case_id=f"mediq:{case_id}",
         source="mediq",

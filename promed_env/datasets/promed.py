@@ -13,7 +13,15 @@ from promed_env.case import Case, Fact
 from promed_env.datasets.initial import initial_facts
 from promed_env.datasets.people import described
 from promed_env.datasets.quality import defects
-from promed_env.datasets.rows import options_field, row_id, sentence, strings_field, text_field, unnumbered
+from promed_env.datasets.rows import (
+    NO_PRESENTATION,
+    options_field,
+    row_id,
+    sentence,
+    strings_field,
+    text_field,
+    unnumbered,
+)
 from promed_env.datasets.sections import status_of, tag_section
 from promed_env.errors import DatasetError
 
@@ -78,7 +86,8 @@ def cmb_case(row: Mapping[str, Any]) -> Case:
     if is_patient not in ("\u662f", "\u5426"):
         raise DatasetError(f"field 'is_patient': expected \u662f or \u5426, got {is_patient!r}")
     half = len(facts) // 2
-    presentation = "\uff0c".join(fact.rstrip("\u3002\uff0c ") for fact in facts[:half]) + "\u3002" if half else ""
+    said = "\uff0c".join(fact.rstrip("\u3002\uff0c ") for fact in facts[:half])
+    presentation = f"{said}\u3002" if said else NO_PRESENTATION["zh"]
     return Case(
         case_id=f"promed-cmb:{row_id(row)}",
         source="promed-cmb",

@@ -11,10 +11,11 @@ __all__ = ["defects", "mentions_image", "states"]
 
 _WORD = re.compile(r"\d+(?:\.\d+)?%?|[^\W\d_]+")
 _IMAGE = re.compile(
-    r"\b(?:photo(?:graph|micrograph)?s?|diagrams?|scatter ?plots?|exhibit [A-Z0-9]|(?:the|see|an?) exhibit)\b"
+    r"\b(?:photo(?:graph|micrograph)?s?|diagrams?|scatter ?plots?"
+    r"|exhibit (?:(?-i:[A-Z])\b|\d)|(?:the|see|an?) exhibit)\b"
     r"|\b(?:see|the|an?|following|this|attached|accompanying|microscopic|these) (?:\w+ )?(?:image|picture|"
     r"graph)s?\b(?! of health)"
-    r"|\b(?:image|figure|panel|graph) (?:[A-Z]|\d+)\b|\b(?:in|see) (?:the )?(?:following )?figures?\b"
+    r"|\b(?:image|figure|panel|graph) (?:(?-i:[A-Z])|\d+)\b|\b(?:in|see) (?:the )?(?:following )?figures?\b"
     r"|\b(?:is|are|as|was|were) (?:\w+ly |also )?(?:shown|seen|given|depicted|displayed|pictured|illustrated|"
     r"provided|demonstrated)"
     r"(?: (?:below|above|here))?\s*[.)]?\s*$"

@@ -6,10 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from promed_env.case import Option
+from promed_env.case import Language, Option
 from promed_env.errors import DatasetError
 
-__all__ = ["options_field", "row_id", "sentence", "strings_field", "text_field", "unnumbered"]
+__all__ = ["NO_PRESENTATION", "options_field", "row_id", "sentence", "strings_field", "text_field", "unnumbered"]
+
+NO_PRESENTATION: Mapping[Language, str] = {"en": "No patient is described.", "zh": "没有患者资料。"}
+"""The presentation of a row that gives nothing to present."""
 
 _NUMBER = re.compile(r"\s*\d+\.\s+")
 

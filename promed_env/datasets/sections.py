@@ -49,6 +49,12 @@ _OUTCOME = (
     r"high|low|undetectable|prolonged|against|detected)\b"
 )
 
+_COMPLAINT = _any(
+    rf"\b{_SPAN}(?:['\u2019]s?)?[\s-]history\b|\bhistory of (?:worsening|progressive\w*|increasing)\b",
+    r"\bchief complaint\b|\breview of systems\b|-long history\b|\bcomplain(?:s|ed|ing)? (?:of|about|that)\b",
+    r"\bno (?:other )?(?:medical )?complaints\b",
+)
+
 _FRAMES: tuple[tuple[Section, re.Pattern[str]], ...] = (
     (  # A study, a population, a laboratory: nobody's record.
         "other",
@@ -71,6 +77,10 @@ _FRAMES: tuple[tuple[Section, re.Pattern[str]], ...] = (
             r"(?:healthy|alive|well|deceased|unaffected|affected|a carrier|carriers)\b",
             rf"^(?:no|denies any) .*\b{_RELATIVE}\b",
         ),
+    ),
+    (  # An examination of something that was taken from the patient.
+        "test",
+        _any(r"\b(?:histo\w+|microscopic|patholog\w+|cytolog\w+|gross|post-?mortem) exam\w*"),
     ),
     (
         "exam",
@@ -99,13 +109,14 @@ _FRAMES: tuple[tuple[Section, re.Pattern[str]], ...] = (
     (  # What is planned, suspected or advised.
         "other",
         _any(
-            r"\bphysician (?:\w+ )?(?:suspects?|decides?|recommends?|orders?|considers?|plans?|explains?|advises?|"
+            r"\b(?:physician|doctor|surgeon|pediatrician|obstetrician|psychiatrist|internist|oncologist|team|you) "
+            r"(?:\w+ )?(?:suspects?|decides?|recommends?|orders?|considers?|plans?|explains?|advises?|"
             r"discusses|"
             r"wants|informs|asks|tells|believes|diagnoses|counsels|refers|suggests|proposes)\b",
             r"\b(?:is|was|are|being|gets) (?:\w+ly )?(?:admitted|referred|instructed|advised|counsell?ed|scheduled|"
             r"told|"
-            rf"reassured|intubated|transferred|taken to|sent (?:to|home)|educated|informed|"
-            rf"asked to)\b(?!.*\b{_FINDS}\b)",
+            r"reassured|intubated|transferred|taken to|sent (?:to|home)|educated|informed|"
+            r"asked to)\b(?!.*\b(?:show|reveal|demonstrate)\w*)",
             r"\b(?:informed consent|working diagnosis|\w+ plan (?:is|includes)|is planned|opts for|agrees|"
             r"consents|wants to know|asks (?:the|her|his|if|whether|about))\b",
         ),
@@ -115,22 +126,23 @@ _FRAMES: tuple[tuple[Section, re.Pattern[str]], ...] = (
         _any(
             _phrases(
                 "laborator* lab labs blood_test* blood_work blood_gas* blood_count* peripheral_smear blood_smear "
-                "blood_culture* blood_level* blood_sample* metabolic_panel CBC BMP CMP urinalysis dipstick "
-                "toxicology drug_screen x_ray* xray* radiogra* computed_tomography CT CTA MRI MRA PET "
-                "magnetic_resonance ultraso* sonogra* FAST doppler echocardiogra* imaging neuroimaging angiogra* "
-                "arteriogra* venogra* mammogra* DEXA bone_densit* bone_mineral_densit* scintigra* bone_scan "
-                "spirometry pulmonary_function FEV1 FEV FVC DLCO TLC peak_flow peak_expiratory_flow manometry "
-                "stress_test* electroencephalogra* EEG electromyogra* EMG nerve_conduction polysomnogra* "
-                "cardiotocogra* audiometry urodynamic* electrocardiogra* telemetry holter QRS PR_interval biops* "
-                "histolog* histopatholog* pathology_report microscop* cytolog* stain stains stained staining culture "
-                "cultures agar aspirate needle_aspiration autopsy immunohisto* immunofluor* flow_cytometry "
-                "colonoscop* endoscop* sigmoidoscop* bronchoscop* cystoscop* colposcop* esophagogastro* EGD barium "
-                "swallow_study catheterization lumbar_puncture cerebrospinal CSF thoracentesis paracentesis "
-                "arthrocentesis amniocentesis synovial_fluid pleural_fluid joint_fluid ascitic_fluid "
-                "peritoneal_fluid karyotyp* genetic_test* genetic_analys* genetic_sequenc* PCR polymerase_chain "
-                "western_blot ELISA electrophoresis coombs serolog* heterophile monospot tuberculin PPD skin_prick "
-                "pap_smear pap_test sweat_test antigen_test VDRL RPR pregnancy_test transferrin agglutinin* "
-                "test_result*"
+                "blood_culture* blood_level* blood_sample* metabolic_panel CBC BMP CMP urinalysis dipstick toxicology "
+                "drug_screen x_ray* xray* radiogra* computed_tomography CT CTA MRI MRA PET magnetic_resonance "
+                "ultraso* sonogra* FAST doppler echocardiogra* imaging neuroimaging angiogra* arteriogra* venogra* "
+                "mammogra* DEXA bone_densit* bone_mineral_densit* scintigra* bone_scan spirometry pulmonary_function "
+                "FEV1 FEV FVC DLCO TLC peak_flow peak_expiratory_flow manometry stress_test* electroencephalogra* EEG "
+                "electromyogra* EMG nerve_conduction polysomnogra* cardiotocogra* audiometry urodynamic* "
+                "electrocardiogra* telemetry holter QRS PR_interval biops* histolog* histopatholog* pathology_report "
+                "microscop* cytolog* stain stains stained staining culture cultures agar aspirate needle_aspiration "
+                "autopsy immunohisto* immunofluor* flow_cytometry colonoscop* endoscop* sigmoidoscop* bronchoscop* "
+                "cystoscop* colposcop* esophagogastro* EGD barium swallow_study catheterization lumbar_puncture "
+                "cerebrospinal CSF thoracentesis paracentesis arthrocentesis amniocentesis synovial_fluid "
+                "pleural_fluid joint_fluid ascitic_fluid peritoneal_fluid karyotyp* genetic_test* genetic_analys* "
+                "genetic_sequenc* PCR polymerase_chain western_blot ELISA electrophoresis coombs serolog* heterophile "
+                "monospot tuberculin PPD skin_prick pap_smear pap_test sweat_test antigen_test VDRL RPR "
+                "pregnancy_test ejection_fraction occult_blood stool_sample glomerular_filtration WBC RBC PFTs swab "
+                "pCO2 PaO2 IgE IgA IgG IgM immunoglobulin_level* "
+                "transferrin agglutinin* test_result*"
             ),
             r"\b(?:ECGs?|EKGs?)\b(?! leads)|\b(?:ST|T|P)[\s-](?:segments?|elevations?|waves?)\b|\bQT\b",
             rf"\b(?:tests?|studies|study|work-?up|evaluation|investigations?|analysis|"
@@ -165,19 +177,14 @@ _FRAMES: tuple[tuple[Section, re.Pattern[str]], ...] = (
     ),
     (  # How long it has lasted: a complaint, although the word "history" is used.
         "symptom",
-        _any(
-            rf"\b{_SPAN}(?:['\u2019]s?)?[\s-]history\b|\bhistory of (?:worsening|progressive\w*|increasing)\b",
-            r"\bchief complaint\b|\bcomplain(?:s|ed|ing)? (?:of|about|that)\b|"
-            r"\bno (?:other )?(?:medical )?complaints\b",
-        ),
+        _COMPLAINT,
     ),
     (  # "There is ...": the voice of an examination.
         "exam",
         _any(
             r"^there (?:is|are|was|were) (?!no (?:\w+ )?(?:history|change|records?|pain\b|allerg|trauma|medication))",
             r"\b(?:is|are|was|were) (?:also )?(?:noted|observed|visible|palpable|palpated|heard|auscultated|"
-            r"appreciated|"
-            r"elicited|felt|seen (?:on|in|over|at))\b",
+            r"appreciated|elicited|felt|seen (?:on|in|over|at))\b",
             _phrases(
                 "tender tenderness nontender non_tender nondistended non_distended rebound guarding auscultation "
                 "palpation"
@@ -195,11 +202,11 @@ _CUES: Mapping[Section, re.Pattern[str]] = {
             "sexual_relationship* monogamous condom* barrier_protection unprotected occupation employed unemployed "
             "job retired married divorced widow* homeless shelter prison incarcerated military veteran diet vegan "
             "vegetarian diary exercises exercising exercise jogs runs runner ran swims hobb* gym marathon athlete "
-            "football soccer basketball team travel* trip trips vacation* camping hiked hikes hiking immigra* "
-            "emigra* moved_to moved_from abroad backpacking daycare day_care school* student college classmates "
-            "attends pet pets cat cats dog dogs puppy birds petting_zoo farm* sick_contact* exposed_to exposure_to "
-            "social_history tattoo* grew_up eats ate consumes consumed consuming caffeine coffee insurance "
-            "emergency_contact nursing_home lawyer engineer secretary mechanic landscaper teacher refugee"
+            "football soccer basketball team travel* trip trips vacation* camping hiked hikes hiking immigra* emigra* "
+            "moved_to moved_from abroad backpacking daycare day_care school* student college classmates attends pet "
+            "pets cat cats dog dogs puppy birds petting_zoo farm* sick_contact* exposed_to exposure_to social_history "
+            "tattoo* grew_up eats ate consumes consumed consuming caffeine coffee insurance emergency_contact "
+            "nursing_home lawyer engineer secretary mechanic landscaper teacher refugee"
         ),
         r"(?<!low)(?<!high)[\s-]grades?\b(?! fever)|\breturn(?:ed|ing) (?:\w+ )?from\b|\bwas born in\b",
         r"\b(?:lives?|living|resides?) (?:in|with|alone|at|on|near|together)\b",
@@ -213,10 +220,13 @@ _CUES: Mapping[Section, re.Pattern[str]] = {
             "born_via born_by was_born is_born birth delivered delivery delivers cesarean gestation* pregnan* "
             "prenatal_visit* prenatal_care antenatal breastfe* miscarriage* abortion* gravida* primigravid* "
             "nulligravid menses menstrua* menarche menopaus* last_period allergy allergies allergic milestone* "
-            "developmental healthy accident collision crash trauma fracture fractured injury injuries injured "
-            "stabbed shot assault* abuse abused medical_condition* medical_problem* medical_illness* serious_illness "
+            "developmental healthy accident collision crash trauma fracture fractured injury injuries injured stabbed "
+            "shot assault* abuse abused medical_condition* medical_problem* medical_illness* serious_illness "
             "carcinoma cancer leukemia lymphoma"
         ),
+        _phrases("struck broken sustained unvaccinated booster hypertensive diabetic disease syndrome disorder"),
+        r"\b(?!diagnosis|cyanosis|coma|ecchymosis|sinusitis|otitis)\w+(?:itis|osis|opathy|emia|oma)\b",
+        rf"^{_NUMBER}[\s-](?:weeks?|months?|years?) (?:ago|earlier|prior)\b(?!.*\b(?:notic|beg[au]n|start|develop)\w*)",
         r"\bG\d ?P\d\w*|\bprior (?:\w+ )?(?:episodes?|surger\w+|admission|illness|pregnanc\w+)",
         r"\b(?:has|have|had) (?:an? )?(?:(?:\w+[\s-])?controlled |known |long-?standing |chronic |severe |mild |"
         r"type |stage |"
@@ -228,11 +238,11 @@ _CUES: Mapping[Section, re.Pattern[str]] = {
     ),
     "medication": _any(
         _phrases(
-            "medication* medicine* medicated prescri* antibiotic* over_the_counter supplement* multivitamin* "
-            "vitamin* contracepti* pill pills ointment cream inhaler insulin aspirin warfarin acetaminophen "
-            "paracetamol tylenol ibuprofen naproxen NSAID* lithium digoxin levothyroxine steroid* chemotherapy "
-            "radiotherapy heparin morphine opioid* naloxone epinephrine norepinephrine nitroglycerin methotrexate "
-            "therapy transfus* drug dialysis antacid* laxative* pharmacotherapy regimen IV_fluid* intravenous_fluid* "
+            "medication* medicine* medicated prescri* antibiotic* over_the_counter supplement* multivitamin* vitamin* "
+            "contracepti* pill pills ointment cream inhaler insulin aspirin warfarin acetaminophen paracetamol "
+            "tylenol ibuprofen naproxen NSAID* lithium digoxin levothyroxine steroid* chemotherapy radiotherapy "
+            "heparin morphine opioid* naloxone epinephrine norepinephrine nitroglycerin methotrexate therapy "
+            "transfus* drug dialysis antacid* laxative* pharmacotherapy regimen IV_fluid* intravenous_fluid* "
             "intravenous_saline normal_saline home_oxygen treatment treated dose administered resuscitat*"
         ),
         r"\b\w{3,}(?:pril|olol|sartan|statin|formin|azole|tidine|cillin|mycin|micin|floxacin|cycline|vir|azepam|"
@@ -254,10 +264,10 @@ _CUES: Mapping[Section, re.Pattern[str]] = {
             "emotionless nystagmus cervix uterus adnexa* fundal fontanelle dysmorphic weighs tall warm erythematous "
             "indurated fluctu* tachycardic tachypneic hypotensive afebrile obese well_nourished extremities abdomen "
             "lungs circumference accessory_muscles nasal_flaring retractions crepitus purulent ecchymos* petechia* "
-            "papule* plaque* macule* vesicle* pustule* nodule* hypertroph* atroph* telangiectasia* percussion "
-            "low_set cleft palate ptosis hyperpigment* hypopigment* flattened slurred speech_is impaired memory_is "
-            "judgment insight rigid* spasticity hypotonia deformit* contracture swollen bilaterally disrupts "
-            "follows_commands responds_to"
+            "papule* plaque* macule* vesicle* pustule* nodule* hypertroph* atroph* telangiectasia* percussion low_set "
+            "cleft palate ptosis hyperpigment* hypopigment* flattened slurred speech_is impaired memory_is judgment "
+            "insight rigid* spasticity hypotonia deformit* contracture swollen bilaterally disrupts follows_commands "
+            "responds_to"
         ),
         r"\b\d+(?:\.\d+)?[\s-]?[cm]m\b",
         r"^(?:the |his |her |(?:the )?patient['\u2019]s )?(?:left |right |lower |upper |bilateral )*(?:skin|lungs?|"
@@ -275,9 +285,9 @@ _CUES: Mapping[Section, re.Pattern[str]] = {
             "shortness_of_breath dyspnea breath* palpitation* swelling swell puffy rash itch* prurit* bleed* "
             "nosebleed* blood bloody bruis* numb* tingl* burning discharge dysuria urinat* urine incontinen* urgency "
             "hematuria weight_loss weight_gain appetite sleep* slept insomnia anxi* depress* mood memory confus* "
-            "forget* hallucinat* voices delusion* paranoi* seizure* convuls* tremor* shaking headache* vision "
-            "hearing tinnitus runny congest* rhinorrhea stool* bowel swallow* dysphagia heartburn bloat* cramp* "
-            "stiff* angina malaise wheezing sinusitis otitis infection* symptom* wors* progressive* lump lumps lesion* ulcer* "
+            "forget* hallucinat* voices delusion* paranoi* seizure* convuls* tremor* shaking headache* vision hearing "
+            "tinnitus runny congest* rhinorrhea stool* bowel swallow* dysphagia heartburn bloat* cramp* stiff* angina "
+            "malaise wheezing sinusitis otitis infection* symptom* wors* progressive* lump lumps lesion* ulcer* "
             "sweat* hoarse* snor* thirst* cries crying irritab* feeding behavior* difficult* trouble unable loss_of "
             "onset collapse* fell limp* temper suicid* wakes woke joint_stiff*"
         ),
@@ -298,7 +308,9 @@ _WEAK_CUES: Mapping[Section, re.Pattern[str]] = {
         _phrases(
             "pulses palpable gland glands skin scalp scrotal testis testes ovaries iris retina* cornea* eyelid* "
             "dorsal ventral lateral medial enlarged thickened discharging draining pinprick tuning_fork weight_is "
-            "height_is cephalic auricle"
+            "height_is cephalic auricle dilated distended rotated symmetric moist clammy discoloration mobility signs "
+            "veins paralysis complexion absent nasal_drip crusting fissures palms nevi sunken dehydrated cooperative "
+            "follow"
         )
     ),
     "test": _any(
@@ -334,8 +346,12 @@ _REASON = _any(
     r"\b(?:because|due to|complain\w*|for|after|following|reporting|reports|having|has|had|found)\b",
     r"\bwith (?!(?:his|her|their|an?) (?:wife|husband|mother|father|parents?|son|daughter|friend|partner|family)\b)",
 )
+_PERSON_DOES = _any(  # What is left over is most often how somebody feels or behaves, unless it was done to them.
+    r"^(?:his|her|(?:the )?(?:patient|he|she|man|woman|boy|girl|infant|child))\b"
+    r"(?!['\u2019]s\b)(?! (?:is|was|were) (?:\w+ly )?\w+ed\b)"
+)
 _ESCORT = _any(
-    r"^(?:the )?(?:patient|he|she|mother|father|parents)\b.{0,25}\b"
+    r"^(?:the )?(?:patient|he|she|mother|father|parents|boy|girl|infant|child|man|woman)\b.{0,25}\b"
     r"(?:brought|presents?|comes?|came|arrives?|visits?|seen|accompanied)\b"
 )
 
@@ -376,8 +392,8 @@ _DENIED = _any(
 )
 _ASSERTED = _any(  # A denial in form only, or one beside an assertion.
     _phrases(
-        "than_not other_than except apart_from but only no_longer no_relief no_improvement no_response can_not "
-        "cannot could_not unable not_able not_feel not_sleep not_remember not_follow not_want not_like not_improve* "
+        "than_not other_than except apart_from but only no_longer no_relief no_improvement no_response can_not cannot "
+        "could_not unable not_able not_feel not_sleep not_remember not_follow not_want not_like not_improve* "
         "not_respond* not_resolve* not_well not_oriented not_up_to_date not_relie*"
     )
     + r"|\bcouldn['\u2019]t\b"
@@ -399,7 +415,8 @@ def tag_section(text: str) -> Section:
         return framed
     if _ESCORT.search(text) and not _REASON.search(text):
         return "other"
-    return _earliest(_CUES, text) or _earliest(_WEAK_CUES, text) or "other"
+    found = _earliest(_CUES, text) or _earliest(_WEAK_CUES, text)
+    return found or ("symptom" if _PERSON_DOES.search(text) else "other")
 
 
 def status_of(text: str) -> Status:
@@ -413,6 +430,8 @@ def _opening(rest: str) -> Section:
     if _EVENT.search(rest):
         return "history"
     reason = _REASON.search(rest)
+    if reason and _COMPLAINT.search(rest):
+        return "symptom"
     if _ROUTINE_VISIT.search(rest) or not reason:
         return "demographics"
     return _earliest(_CUES, rest[reason.start() :]) or "demographics"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from promed_env.consultation import Consultation
     from promed_env.patients.facts import Matcher
 
-__all__ = ["PATIENTS", "Informant", "Patient", "Reply", "make_patient"]
+__all__ = ["PATIENTS", "Informant", "Patient", "Reply", "describe", "make_patient"]
 
 Informant = Literal["patient", "examiner", "laboratory"]
 
@@ -64,6 +64,12 @@ def _lexical() -> Matcher:
 
 PATIENTS: dict[str, Callable[[], Matcher]] = {"static": _static, "lexical": _lexical}
 """Name of a built-in patient -> how its matcher is made."""
+
+
+def describe(patient: Patient) -> str:
+    """The patient's name, with its measured figures where it states them as `figures`: printed with every result."""
+    figures = getattr(patient, "figures", "")
+    return f"{patient.name} ({figures})" if figures else patient.name
 
 
 def make_patient(patient: str | Patient, facts_per_reply: int = 3) -> Patient:

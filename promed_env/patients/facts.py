@@ -6,9 +6,13 @@ by the patient. What a question must not be is decided before any matching, by `
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
+from functools import lru_cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Protocol
 
+from promed_env.actions import normalise
 from promed_env.case import Case, Fact, Language, Section
 from promed_env.datasets.sections import tag_section
 from promed_env.patients import Informant, Reply
@@ -90,13 +94,19 @@ class FactsPatient:
         """The matcher's name."""
         return self.matcher.name
 
+    @property
+    def figures(self) -> str:
+        """How well it hears, as `benchmarks/patients.py --record` measured it on held-out labelled questions."""
+        return _figures().get(self.name, "")
+
     def reply(self, consultation: Consultation, question: str) -> Reply:
         """The reply to a question; deterministic, and independent of what was asked before."""
         case = consultation.case
         heard = screen(question)
         if heard.refusal is not None:
             return Reply(_REFUSED[case.language][heard.refusal], (), "patient")
-        disclosed = self.matcher.match(heard.question, case, self.facts_per_reply)
+        own = _own_questions(case).get(normalise(heard.question))
+        disclosed = (own,) if own is not None else self.matcher.match(heard.question, case, self.facts_per_reply)
         if not disclosed:
             informant = self.matcher.addressee(heard.question)
             return Reply(_NOTHING[case.language][informant], (), informant)
@@ -109,6 +119,17 @@ class FactsPatient:
             ValueError: The numbers of consultations and questions differ.
         """
         return [self.reply(state, question) for state, question in zip(consultations, questions, strict=True)]
+
+
+@lru_cache(maxsize=4096)
+def _own_questions(case: Case) -> dict[str, int]:
+    """The facts' own questions, normalised: asked in these words, a fact is found without matching."""
+    return {normalise(fact.question_text): index for index, fact in enumerate(case.facts) if fact.question_text}
+
+
+@lru_cache(maxsize=1)
+def _figures() -> dict[str, str]:
+    return tomllib.loads(files("promed_env.patients").joinpath("data", "figures.toml").read_text(encoding="utf-8"))
 
 
 def informant_of(section: Section) -> Informant:

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from promed_agents.cli import app
 from typer.testing import CliRunner
 
 import promed_env
-from promed_agents.cli import app
 
 runner = CliRunner(env={"COLUMNS": "120", "TERM": "dumb"})
 

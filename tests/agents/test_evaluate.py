@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
-
 import promed_agents.evaluate as evaluate_module
+import pytest
 from promed_agents.evaluate import Setting, evaluate, is_bundled, write_results
 from promed_agents.statistics import bootstrap_interval
 from promed_agents.zoo import make_agent
+
 from promed_env.datasets import CaseDataset, load_dataset
 from promed_env.errors import DatasetError
 
