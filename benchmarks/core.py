@@ -36,15 +36,19 @@ from promed_env.shapley import case_shapley
 MEDIQ = Path(__file__).resolve().parents[2] / "shared" / "data" / "mediq" / "dev_0000-0999.jsonl"
 
 
-def rate(run: Callable[[int], int], seconds: float = 0.7, repeats: int = 5) -> float:
-    """Median calls per second of `run`, which is told how many steps were taken and takes some more."""
-    rates = []
-    for _ in range(repeats):
-        done, start = 0, time.perf_counter()
-        while (elapsed := time.perf_counter() - start) < seconds:
-            done += run(done)
-        rates.append(done / elapsed)
-    return statistics.median(rates)
+def rates(runs: dict[str, Callable[[int], int]], seconds: float = 0.5, rounds: int = 7) -> dict[str, float]:
+    """Median calls per second of each run, which is told how many steps it took so far and takes some more.
+
+    The runs take turns, so that a busy moment of the machine falls on all of them.
+    """
+    measured: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            done, start = 0, time.perf_counter()
+            while (elapsed := time.perf_counter() - start) < seconds:
+                done += run(done)
+            measured[name].append(done / elapsed)
+    return {name: statistics.median(values) for name, values in measured.items()}
 
 
 def import_time() -> dict[str, float | bool]:
@@ -122,14 +126,16 @@ def steps() -> dict[str, float]:
 
         return step
 
-    figures = {
-        "textarena": rate(textarena_game("GuessTheNumber-v0")),
-        "textarena_without_wrappers": rate(textarena_game("GuessTheNumber-v0-raw")),
-        "one": rate(single(env)),
-        "vector_256": rate(batched(gym.make_vec("ProMed-MedQA-v0", num_envs=256))),
-        "one_instant_patient": rate(single(instant)),
-        "vector_256_instant_patient": rate(batched(gym.make_vec("ProMed-MedQA-v0", num_envs=256, patient=Instant()))),
-    }
+    figures = rates(
+        {
+            "textarena": textarena_game("GuessTheNumber-v0"),
+            "textarena_without_wrappers": textarena_game("GuessTheNumber-v0-raw"),
+            "one_instant_patient": single(instant),
+            "vector_256_instant_patient": batched(gym.make_vec("ProMed-MedQA-v0", num_envs=256, patient=Instant())),
+            "one": single(env),
+            "vector_256": batched(gym.make_vec("ProMed-MedQA-v0", num_envs=256)),
+        }
+    )
     micros = {f"{name}_us": 1e6 / value for name, value in figures.items()}
     for name in ("one_instant_patient", "vector_256_instant_patient"):
         micros[f"{name}_over_textarena"] = micros[f"{name}_us"] / micros["textarena_us"]

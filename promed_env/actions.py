@@ -25,14 +25,14 @@ MAX_ACTION_LENGTH = 8192
 """Longer actions, in characters, are invalid."""
 
 _MARK = re.compile(r"\b(question|answer)[ \t]*[:\uff1a]", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]+")  # and lone surrogates: no terminal takes them
 _CONFIDENCE = re.compile(
-    r"[(\uff08]\s*confidence\s*[:=\uff1a]\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*[)\uff09]\s*\.?\s*$", re.IGNORECASE
+    r"[(\uff08]\s*confidence\s*[:=\uff1a]\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:(%)\s*)?[)\uff09]\s*(?:\.\s*)?$", re.IGNORECASE
 )
 _DECORATION = " \t\r\n*_#`"
 _BRACKETS = str.maketrans("", "", "[]{}<>\u3010\u3011")
 _KEY_THEN_TEXT = re.compile(r"\(?([A-Za-z])\)?\s*(?:[.:)\uff1a\u3001,]|\s-\s|$)\s*(.*)", re.DOTALL)
-_KEY_LIST = re.compile(r"[A-Za-z](?:\s*(?:,|;|/|&|\+|\u3001|\uff0c|\band\b|\s)\s*[A-Za-z])*")
+_KEY_LIST = re.compile(r"[A-Za-z](?:\s*(?:[,;/&+\u3001\uff0c]|\b(?i:and)\b)\s*[A-Za-z]|\s+[A-Za-z])*")
 _COMPACT_KEYS = re.compile(r"[A-Z]{2,}")
 _NOT_WORD = re.compile(r"[^\w%]+")
 _PREFACE = re.compile(r"^(?:the\s+)?(?:(?:correct|best|final)\s+)?(?:option|answer|choice)\s+(?:is\s+)?", re.IGNORECASE)
@@ -112,9 +112,8 @@ def resolve_answer(text: str, case: Case, *, keys: bool = True) -> tuple[str, ..
         Distinct keys in the order of the options.
     """
     plain = text.translate(_BRACKETS).strip().rstrip(".").strip()
-    by_text = {normalise(option.text): option.key for option in case.options}
-    if key := by_text.get(normalise(plain)):
-        return (key,)
+    if named_by_text := _named(text, case.options) or _named(plain, case.options):
+        return (named_by_text,)
     if not keys:
         return ()
     plain = _PREFACE.sub("", plain)
@@ -134,7 +133,23 @@ def resolve_answer(text: str, case: Case, *, keys: bool = True) -> tuple[str, ..
     return tuple(option.key for option in case.options if option.key.upper() in named)
 
 
+def _named(text: str, options: tuple[Option, ...]) -> str | None:
+    """The key of the one option with this text, to the letter or else in its words ("-0.45" and "0.45" share those)."""
+    for form in (_folded, normalise):
+        if wanted := form(text):
+            keys = [option.key for option in options if form(option.text) == wanted]
+            if len(keys) == 1:
+                return keys[0]
+    return None
+
+
+@lru_cache(maxsize=8192)
+def _folded(text: str) -> str:
+    """Lower case, compatibility forms folded, spacing reduced, no final full stop; signs and arrows stay."""
+    return " ".join(unicodedata.normalize("NFKC", text).lower().split()).rstrip(". ")
+
+
 def _agrees(text: str, key: str, options: tuple[Option, ...]) -> bool:
     """Whether the words after a key do not name another option."""
-    words = normalise(text)
-    return not any(normalise(option.text) == words and option.key.upper() != key.upper() for option in options)
+    named = _named(text, options)
+    return named is None or named.upper() == key.upper()

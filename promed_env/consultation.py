@@ -71,7 +71,8 @@ class Consultation:
     def must_answer(self) -> bool:
         """Whether only an answer is accepted now: the questions are used up, or the options were shown on request."""
         turns = self.turns
-        return len(turns) >= self.max_questions or (bool(turns) and turns[-1].kind == "answer")
+        taken = len(turns)
+        return taken >= self.max_questions or (taken > 0 and turns[-1].kind == "answer")
 
     @property
     def finished(self) -> bool:
@@ -114,7 +115,8 @@ class Consultation:
         if self.must_answer or self.finished:
             raise ValueError("this consultation takes no more questions")
         if known is None:
-            known = self.known if self.known.issuperset(reply.disclosed) else self.known.union(reply.disclosed)
+            before = self.known
+            known = before if before.issuperset(reply.disclosed) else before.union(reply.disclosed)
         return self._next(Turn("question", question, reply, known))
 
     def answer(

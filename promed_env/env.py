@@ -27,6 +27,8 @@ __all__ = ["MAX_OBSERVATION_LENGTH", "CaseSource", "ConsultationEnv", "Initial",
 MAX_OBSERVATION_LENGTH = 16_384
 """Longest observation in characters."""
 
+_MAX_CASE_LENGTH = 15_000  # characters of all texts of a case: with what the environment says, they fit an observation
+
 Initial = Literal["dataset", "first", "half"] | int
 Order = Literal["random", "sequential"]
 
@@ -102,7 +104,7 @@ class ConsultationEnv(gym.Env[str, str]):
         """
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(f"render_mode must be one of {self.metadata['render_modes']} or None, got {render_mode!r}")
-        self.source = CaseSource(dataset, split, initial, order, tuple(shard), max_questions)
+        self.source = CaseSource(dataset, split, initial, order, shard, max_questions)
         if show_options not in get_args(ShowOptions):
             raise ValueError(f"show_options must be one of {', '.join(get_args(ShowOptions))}, got {show_options!r}")
         self.belief = make_belief(belief)
@@ -218,6 +220,8 @@ class CaseSource:
             self.cases = load_dataset(dataset, split)
         elif isinstance(dataset, CaseDataset):
             self.cases = dataset
+        elif not isinstance(dataset, Sequence) or not all(isinstance(case, Case) for case in dataset):
+            raise TypeError(f"dataset must be a name, a path or a sequence of cases, got {dataset!r:.80}")
         else:
             self.cases = CaseDataset("cases", tuple(dataset))
         if not len(self.cases):
@@ -230,7 +234,8 @@ class CaseSource:
             isinstance(initial, bool) or not isinstance(initial, int) or initial < 0
         ):
             raise ValueError(f"initial must be 'dataset', 'first', 'half' or a whole number from 0, got {initial!r}")
-        if len(shard) != 2 or not 0 <= shard[0] < shard[1]:
+        numbers = isinstance(shard, tuple | list) and len(shard) == 2 and all(isinstance(item, int) for item in shard)
+        if not numbers or not 0 <= shard[0] < shard[1]:
             raise ValueError(f"shard must be (index, count) with 0 <= index < count, got {shard!r}")
         self.label = f"{self.cases.name}: {self.cases.description}" if self.cases.description else self.cases.name
         self.initial, self.order, self.shard, self.max_questions = initial, order, shard, max_questions
@@ -247,6 +252,8 @@ class CaseSource:
             DatasetError: No case has that id, or its texts are too long for an observation.
         """
         if case_id is not None:
+            if not isinstance(case_id, str):
+                raise DatasetError(f"options['case_id'] must be a string, got {case_id!r}")
             case = self.cases.by_id(case_id)
         elif self.order == "sequential":
             index, count = self.shard
@@ -260,8 +267,9 @@ class CaseSource:
 @lru_cache(maxsize=4096)
 def _opened(case: Case, initial: Initial) -> Case:
     """The case with the initial facts asked for; they replace its presentation."""
-    if len(case.presentation) + len(case.question) + sum(len(option.text) for option in case.options) > 12_000:
-        raise DatasetError(f"case {case.case_id!r}: presentation, question and options exceed 12,000 characters")
+    texts = [case.presentation, case.question, *(option.text for option in case.options), *(f.text for f in case.facts)]
+    if sum(map(len, texts)) > _MAX_CASE_LENGTH:
+        raise DatasetError(f"case {case.case_id!r}: its texts together exceed {_MAX_CASE_LENGTH:,} characters")
     if initial == "dataset":
         return case
     count = {"first": 1, "half": case.n_facts // 2}[initial] if isinstance(initial, str) else initial

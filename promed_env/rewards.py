@@ -112,7 +112,11 @@ class WeightedSum(RewardTerm):
     @property
     def name(self) -> str:
         """The sum in the language of `make_reward`."""
-        return " + ".join(term.name if weight == 1 else f"{weight:g}*{term.name}" for weight, term in self.parts)
+        parts = [
+            f"{'-' if weight < 0 else '+'} {'' if abs(weight) == 1 else _number(abs(weight)) + '*'}{term.name}"
+            for weight, term in self.parts
+        ]
+        return " ".join(parts).removeprefix("+ ")
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """What the step pays: the weighted sum of the terms."""
@@ -122,7 +126,9 @@ class WeightedSum(RewardTerm):
         """Weighted values by name; terms of the same name are added."""
         values: dict[str, float] = {}
         for weight, term in self.parts:
-            values[term.name] = values.get(term.name, 0.0) + weight * term(before, after)
+            name = term.name
+            value = weight * term(before, after)
+            values[name] = values[name] + value if name in values else value
         return values
 
     def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
@@ -154,6 +160,12 @@ class WeightedSum(RewardTerm):
         """Check every term."""
         for _, term in self.parts:
             term.check(case)
+
+
+def _number(weight: float) -> str:
+    """The shortest text that reads back as the same number."""
+    short = f"{weight:g}"
+    return short if float(short) == weight else repr(weight)
 
 
 def _parts(term: RewardTerm) -> tuple[tuple[float, RewardTerm], ...]:
@@ -519,7 +531,7 @@ PRESETS: dict[str, str] = {
 """Named rewards. `promed` has the weights of the authors' code: alpha 2, beta 1, gamma 3, and -1 for an invalid
 turn."""
 
-_PART = re.compile(r"\s*([+-]?)\s*(?:(\d+(?:\.\d*)?(?:e-?\d+)?|\.\d+)\s*\*\s*)?([a-z_]+)\s*")
+_PART = re.compile(r"\s*([+-]?)\s*(?:(\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+)\s*\*\s*)?([a-z_]+)\s*")
 
 
 def make_reward(reward: str | RewardTerm) -> RewardTerm:

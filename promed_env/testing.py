@@ -143,10 +143,9 @@ def check_consultation_env(env: gym.Env[Any, Any], *, episodes: int = 20, seed: 
     """Play random episodes, odd strings among the actions, and check what must hold for every consultation.
 
     Checked: observations lie in their space and hold no undisclosed fact; rewards are finite and the sum of their
-        terms; the
-    hindsight view has the same sum; known facts only grow and none is new twice; an episode ends within its budget;
-    equal seeds and actions give equal episodes; a snapshot restores; a useless question does not out-earn answering at
-    once.
+    terms; the hindsight view has the same sum; known facts only grow and none is new twice; an episode ends within its
+    budget; equal seeds and actions give equal episodes; a snapshot restores; a useless question does not out-earn
+    answering at once.
 
     Args:
         env: An environment whose unwrapped one is a `ConsultationEnv`, with a deterministic patient.
@@ -285,9 +284,8 @@ def check_reward_term(term: RewardTerm, *, cases: Sequence[Case] | None = None, 
     """Check what must hold for every reward term.
 
     Checked: values are finite floats; calling twice gives the same; other consultations in between change nothing;
-        `batch` and
-    `terms_batch` agree with single calls; `terms` add up; `hindsight` has one number a turn and the causal sum; the
-    term pickles.
+    `batch` and `terms_batch` agree with single calls; `terms` add up; `hindsight` has one number a turn and the causal
+    sum; the term pickles.
 
     Args:
         term: The term. A belief it needs must be bound (`term.bind(belief)`).

@@ -118,11 +118,13 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
             case_ids = [case_ids] * self.num_envs
         if len(case_ids) != self.num_envs:
             raise ValueError(f"options['case_id'] needs {self.num_envs} ids, got {len(case_ids)}")
-        if not self._states and not mask.all():
+        if len(self._states) < self.num_envs and not mask.all():
             raise gym.error.ResetNeeded("the first reset must reset every environment; leave out reset_mask")
         infos: list[dict[str, Any] | None] = [None] * self.num_envs
+        started: dict[int, Consultation] = {}  # kept apart, so that a case that fails leaves the states as they were
         for index in np.flatnonzero(mask).tolist():
-            state, infos[index] = self._start(index, seeds[index], case_ids[index])
+            started[index], infos[index] = self._start(index, seeds[index], case_ids[index])
+        for index, state in started.items():
             self._states[index : index + 1] = [state]  # appends in the first reset
             self._done[index] = False
         return self._observe(), self._stack(infos)

@@ -73,8 +73,11 @@ def make_belief(belief: str | Belief | None) -> Belief | None:
 
     Raises:
         ValueError: The name is unknown.
+        TypeError: The object lacks a part of the interface.
     """
     if not isinstance(belief, str):
+        if belief is not None and not isinstance(belief, Belief):
+            raise TypeError(f"a belief is hashable and has name, covers and __call__; {belief!r} does not")
         return belief
     if belief == "evidence":
         return EvidenceBelief()

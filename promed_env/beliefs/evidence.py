@@ -30,6 +30,9 @@ class EvidenceBelief:
 
     name: str = "evidence"
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     def covers(self, case: Case) -> bool:
         """Whether the case carries a table."""
         return case.evidence is not None

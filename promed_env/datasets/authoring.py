@@ -128,8 +128,7 @@ def check_vignette(case: Case) -> list[str]:
     """What is wrong with one vignette, as sentences; an empty list if nothing is.
 
     Checks: 8 to 16 facts, 4 or 5 options; with all facts the belief puts at least 0.8 on the key; at least two hidden
-        facts
-    without weight; every fact has a question; no fact or presentation states the answer; texts are distinct.
+    facts without weight; every fact has a question; no fact or presentation states the answer; texts are distinct.
     """
     if case.evidence is None:
         return ["there is no evidence table"]
@@ -165,8 +164,7 @@ def check_sample(cases: Sequence[Case]) -> list[str]:
     """What is wrong with a set of vignettes as a whole, on top of `check_vignette` for each.
 
     Checks: p(key) given the presentation alone lies between 0.1 and 0.6 in at least 80% of the cases; at least a third
-        has a
-    misleading fact; keys are spread over the slots; no two cases are alike (word overlap of presentation and facts
+    has a misleading fact; keys are spread over the slots; no two cases are alike (word overlap of presentation and facts
     below 0.5).
     """
     problems = [f"{case.case_id}: {problem}" for case in cases for problem in check_vignette(case)]
