@@ -24,7 +24,7 @@ Kind = Literal["question", "answer", "invalid"]
 MAX_ACTION_LENGTH = 8192
 """Longer actions, in characters, are invalid."""
 
-_MARK = re.compile(r"\b(question|answer)[ \t]*[:\uff1a]", re.IGNORECASE)
+_MARK = re.compile(r"\b(question|answer)[ \t*_]*[:\uff1a]", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]+")  # and lone surrogates: no terminal takes them
 _CONFIDENCE = re.compile(
     r"[(\uff08]\s*confidence\s*[:=\uff1a]\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:(%)\s*)?[)\uff09]\s*(?:\.\s*)?$", re.IGNORECASE

@@ -101,6 +101,7 @@ class ConsultationEnv(gym.Env[str, str]):
             DatasetError: The data set cannot be loaded or is empty.
             BeliefRequired: The reward needs a belief that the first case lacks.
             ValueError: Another argument is out of range; the message names it.
+            TypeError: Dataset, patient, belief or reward is no such thing.
         """
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(f"render_mode must be one of {self.metadata['render_modes']} or None, got {render_mode!r}")
@@ -220,10 +221,8 @@ class CaseSource:
             self.cases = load_dataset(dataset, split)
         elif isinstance(dataset, CaseDataset):
             self.cases = dataset
-        elif not isinstance(dataset, Sequence) or not all(isinstance(case, Case) for case in dataset):
-            raise TypeError(f"dataset must be a name, a path or a sequence of cases, got {dataset!r:.80}")
         else:
-            self.cases = CaseDataset("cases", tuple(dataset))
+            self.cases = CaseDataset("cases", _checked(dataset))
         if not len(self.cases):
             raise DatasetError(f"the data set {self.cases.name!r} holds no case")
         if isinstance(max_questions, bool) or not isinstance(max_questions, int) or max_questions < 0:
@@ -262,6 +261,12 @@ class CaseSource:
         else:
             case = self.cases[int(rng.integers(len(self.cases)))]
         return Consultation(_opened(case, self.initial), (), self.max_questions, int(rng.integers(2**31)))
+
+
+def _checked(cases: Sequence[Case]) -> tuple[Case, ...]:
+    if not isinstance(cases, Sequence) or not all(isinstance(case, Case) for case in cases):
+        raise TypeError(f"dataset must be a name, a path or a sequence of cases, got {cases!r:.80}")
+    return tuple(cases)
 
 
 @lru_cache(maxsize=4096)

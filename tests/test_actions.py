@@ -14,6 +14,7 @@ from promed_env.case import Case, Option
         ("question: Do you smoke?", Action("question", "Do you smoke?")),
         ("QUESTION : Do you smoke?", Action("question", "Do you smoke?")),
         ("  **Question:** Do you smoke?", Action("question", "Do you smoke?")),
+        ("**Question**: Do you smoke?", Action("question", "Do you smoke?")),
         ("question：您吸烟吗？", Action("question", "您吸烟吗？")),
         ("question: Any fever?\nquestion: Any cough?", Action("question", "Any fever?")),
         ("<think>question: x answer: y</think>\nAnswer: B", Action("answer", "B")),
@@ -21,6 +22,9 @@ from promed_env.case import Case, Option
         ("answer: B (confidence: 80%)", Action("answer", "B", 0.8)),
         ("answer: B (confidence: 7)", Action("answer", "B", None)),
         ("\x00question: Do you\x07 smoke?\x1b", Action("question", "Do you  smoke?")),
+        ("question: \ud800 smoke?", Action("question", "smoke?")),
+        ("answer: B (confidence: 80 % ). ", Action("answer", "B", 0.8)),
+        ("answer: B（confidence：.5）", Action("answer", "B", 0.5)),
     ],
 )
 def test_a_well_formed_utterance_is_a_question_or_an_answer(utterance: str, expected: Action) -> None:
@@ -88,6 +92,40 @@ def case() -> Case:
 )
 def test_an_answer_names_keys_or_nothing(case: Case, text: str, keys: str) -> None:
     assert resolve_answer(text, case) == tuple(keys)
+
+
+@pytest.fixture
+def signs() -> Case:
+    """Options that differ in signs only, as real ones do."""
+    texts = ("-0.45", "0.45", "↑ PTH, ↓ Ca", "↓ PTH, ↑ Ca", "< 5%", "> 5%", "↑ ↓", "RNA virus (+)")
+    options = tuple(Option(key, text) for key, text in zip("ABCDEFGH", texts, strict=True))
+    return Case("t:2", "t", "p", "q", options, ("A",), ())
+
+
+@pytest.mark.parametrize("form", ["{text}", "{key}. {text}", "[{key}. {text}]", "({key}) {text}.", "{key}"])
+@pytest.mark.parametrize("slot", range(8))
+def test_options_that_differ_in_a_sign_are_told_apart(signs: Case, form: str, slot: int) -> None:
+    option = signs.options[slot]
+    assert resolve_answer(form.format(key=option.key, text=option.text), signs) == (option.key,)
+
+
+@pytest.mark.parametrize("text", ["PTH, Ca", "5%", "?!", "+", "", "A. 0.45"])
+def test_words_that_fit_several_options_or_none_name_none(signs: Case, text: str) -> None:
+    assert resolve_answer(text, signs) == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "keys"),
+    [
+        ("A" + "  A" * 2700 + "!", ""),  # exponential time, were a gap matched in more ways than one
+        ("A" + " " * 8000 + "!", ""),
+        ("A and " * 1300, ""),
+        ("A ," * 2600 + "!", "A"),
+        ("A  D " * 1600, "AD"),
+    ],
+)
+def test_long_lists_of_keys_are_read_without_backtracking(case: Case, body: str, keys: str) -> None:
+    assert resolve_answer(body, case) == tuple(keys)
 
 
 def test_without_keys_only_the_text_of_an_option_counts(case: Case) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from promed_env.beliefs import EvidenceBelief, make_belief
+from promed_env.beliefs import EvidenceBelief
 from promed_env.case import Case, Fact, Option
 from promed_env.consultation import Consultation
 from promed_env.datasets import load_dataset
@@ -240,19 +240,40 @@ def test_terms_add_scale_and_subtract(case: Case) -> None:
     reward = 2 * SIG() + Diagnosis() * 3 - 0.05 * QuestionCost() + -Format()
     expected = 2 * SIG().gains(final) + [0, 3] - np.array([0.05, 0])
     assert paid(reward, final) == pytest.approx(expected.tolist())
-    assert reward.name == "2*sig + 3*diagnosis + -0.05*question_cost + -1*format"
+    assert reward.name == "2*sig + 3*diagnosis - 0.05*question_cost - format"
     assert (SIG() + SIG()).terms(final.prefix(0), final.prefix(1)) == {"sig": pytest.approx(2 * SIG().gains(final)[0])}
     assert (2 * (SIG() + Diagnosis())).name == "2*sig + 2*diagnosis"
 
 
-@given(st.lists(st.tuples(st.sampled_from(NAMES), st.integers(-40, 40)), min_size=1, max_size=5))
-def test_the_name_of_a_sum_is_a_string_that_makes_it(parts: list[tuple[str, int]]) -> None:
-    text = " + ".join(f"{weight / 8}*{name}" for name, weight in parts).replace("+ -", "- ")
-    reward = make_reward(text.removeprefix("+ "))
-    assert isinstance(reward, RewardTerm)
-    assert make_reward(reward) is reward
-    found = reward.parts if isinstance(reward, WeightedSum) else ((1.0, reward),)
-    assert [(term.name, weight) for weight, term in found] == [(name, weight / 8) for name, weight in parts]
+WEIGHTS = st.one_of(st.integers(-3, 3), st.floats(-1e12, 1e12), st.sampled_from([0.1 + 0.2, 1e-7, 5e-324, -0.05, 1e22]))
+
+
+@given(st.lists(st.tuples(WEIGHTS, st.sampled_from(NAMES)), min_size=1, max_size=5))
+def test_the_name_of_a_sum_is_a_string_that_makes_it_again(parts: list[tuple[float, str]]) -> None:
+    reward = WeightedSum(tuple((float(weight), make_reward(name)) for weight, name in parts))
+    again = make_reward(reward.name)
+    assert again == (reward if parts != [(1, reward.parts[0][1].name)] else reward.parts[0][1])
+    assert again.name == reward.name
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("2*sig + 3*diagnosis - 0.05*question_cost", [(2, "sig"), (3, "diagnosis"), (-0.05, "question_cost")]),
+        ("-sig+.5*diagnosis", [(-1, "sig"), (0.5, "diagnosis")]),
+        ("  1e-3 * sig  -  diagnosis ", [(1e-3, "sig"), (-1, "diagnosis")]),
+        ("1e+3*sig + sig", [(1000, "sig"), (1, "sig")]),
+    ],
+)
+def test_a_string_is_a_weighted_sum_of_terms(text: str, parts: list[tuple[float, str]]) -> None:
+    reward = make_reward(text)
+    assert isinstance(reward, WeightedSum)
+    assert [(weight, term.name) for weight, term in reward.parts] == parts
+
+
+def test_a_term_is_a_reward_as_it_is() -> None:
+    term = 2 * SIG()
+    assert make_reward(term) is term
 
 
 @pytest.mark.parametrize("text", ["", "gold", "2*", "2 sig", "sig diagnosis", "sig +", "2*gold + sig", "sig;diagnosis"])
@@ -283,15 +304,6 @@ def test_a_missing_belief_is_reported_before_anything_is_computed(case: Case, te
         term.bind(EvidenceBelief()).check(bare)
     with pytest.raises(BeliefRequired):
         term.bind(None)(Consultation(bare), disclose(Consultation(bare), bare.hidden[0]).answer(bare.answer[0]))
-
-
-def test_beliefs_are_made_by_name_or_taken_as_they_are() -> None:
-    belief = EvidenceBelief()
-    assert make_belief("evidence") == belief
-    assert make_belief(belief) is belief
-    assert make_belief(None) is None
-    with pytest.raises(ValueError, match="unknown belief 'faith'"):
-        make_belief("faith")
 
 
 @given(cases(min_facts=1), st.data())

@@ -51,7 +51,16 @@ def random_actions(rng: np.random.Generator) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kwargs", [{}, {"order": "sequential"}, {"reward": "2*information_gain + 3*diagnosis"}])
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {},
+        {"order": "sequential"},
+        {"reward": "2*information_gain + 3*diagnosis"},
+        {"show_options": "at_answer", "initial": "half"},
+        {"show_options": "never", "initial": 0, "patient": "lexical"},
+    ],
+)
 def test_it_equals_the_sync_vector_environment(mode: AutoresetMode, kwargs: dict[str, Any]) -> None:
     sync, vector = pair(mode, **kwargs)
     assert same(sync.reset(seed=11), vector.reset(seed=11))
@@ -87,6 +96,36 @@ def test_cases_can_be_picked_by_id() -> None:
     assert set(vector.reset(options={"case_id": ids[0]})[1]["case_id"]) == {ids[0]}
     with pytest.raises(DatasetError, match="no case 'x'"):
         vector.reset(options={"case_id": ["x", None, None]})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_picked_cases_and_masks_are_those_of_the_sync_vector_environment(mode: AutoresetMode) -> None:
+    ids = [case.case_id for case in load_dataset("medqa")[7 : 7 + N]]
+    sync, vector = pair(mode)
+    some = np.array([True, False, True, False, False])
+    for options in ({"case_id": ids[0]}, {"case_id": ids[1], "reset_mask": some}):
+        assert same(sync.reset(seed=4, options=dict(options)), vector.reset(seed=4, options=dict(options)))
+    before, mask = vector.consultations, [True, True, False, True, False]
+    vector.reset(options={"case_id": [ids[3], None, ids[2], ids[2], None], "reset_mask": np.array(mask)})
+    after = vector.consultations
+    assert (after[0].case.case_id, after[3].case.case_id) == (ids[3], ids[2])
+    assert [new is not old for new, old in zip(after, before, strict=True)] == mask
+
+
+def test_what_fails_leaves_the_states_as_they_were() -> None:
+    vector = ConsultationVectorEnv(2)
+    good = load_dataset("medqa")[0].case_id
+    with pytest.raises(DatasetError, match="no case 'bad'"):
+        vector.reset(options={"case_id": [good, "bad"]})
+    with pytest.raises(gym.error.ResetNeeded):
+        vector.step(["answer: A"] * 2)
+    vector.reset(seed=0)
+    before = vector.consultations
+    with pytest.raises(DatasetError, match="no case 'bad'"):
+        vector.reset(options={"case_id": [good, "bad"]})
+    with pytest.raises(InvalidAction):
+        vector.step(["question: Any fever?", None])
+    assert vector.consultations == before
 
 
 def test_sequential_order_deals_rows_round_robin() -> None:

@@ -1,33 +1,17 @@
-"""Wrappers and spaces: transcripts, chat messages, the menu, and utterances as a Gymnasium space."""
+"""Wrappers: transcripts, chat messages, and the menu of discrete actions."""
 
 from __future__ import annotations
 
-import copy
-import json
-import multiprocessing
 import warnings
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.spaces.utils import flatten_space
 from gymnasium.utils.env_checker import check_env
-from gymnasium.vector.utils import (
-    batch_space,
-    concatenate,
-    create_empty_array,
-    create_shared_memory,
-    iterate,
-    read_from_shared_memory,
-    write_to_shared_memory,
-)
-from hypothesis import given
-from hypothesis import strategies as st
 
 from promed_env.env import ConsultationEnv
 from promed_env.interview import CATALOGUE
 from promed_env.registration import ENVIRONMENTS
-from promed_env.spaces import Utterance
 from promed_env.wrappers import ChatObservation, MenuActions, TranscriptObservation
 
 IDS = sorted(ENVIRONMENTS)
@@ -159,45 +143,3 @@ def test_an_empty_slot_is_a_wrong_answer_and_an_action_out_of_range_an_error() -
 def test_the_menu_wraps_consultations_only() -> None:
     with pytest.raises(TypeError, match="MenuActions wraps a ConsultationEnv"):
         MenuActions(gym.make("CartPole-v1"))
-
-
-@given(st.lists(st.text(max_size=40), min_size=3, max_size=3))
-def test_shared_memory_gives_back_any_unicode(texts: list[str]) -> None:
-    space = Utterance(40)
-    memory = create_shared_memory(space, n=3, ctx=multiprocessing)
-    view = read_from_shared_memory(space, memory, n=3)
-    assert tuple(view) == ("", "", "")
-    for index, text in enumerate(texts):
-        write_to_shared_memory(space, index, text, memory)
-    assert copy.deepcopy(view) == view[:] == tuple(texts)  # the view is alive, as AsyncVectorEnv expects
-    assert (len(view), view[-1]) == (3, texts[2])
-
-
-def test_shared_memory_holds_even_lone_surrogates() -> None:
-    space = Utterance(4)
-    memory = create_shared_memory(space, n=1)
-    write_to_shared_memory(space, 0, "\ud800x", memory)
-    assert tuple(read_from_shared_memory(space, memory, n=1)) == ("\ud800x",)
-
-
-def test_utterances_behave_as_a_space() -> None:
-    space = Utterance(30, seed=1)
-    assert "x" * 30 in space and "你好" in space and "" in space
-    assert "x" * 31 not in space and 3 not in space and None not in space
-    samples = [space.sample() for _ in range(50)]
-    assert all(sample in space for sample in samples) and len(set(samples)) > 10
-    space.seed(1)
-    assert [space.sample() for _ in range(50)] == samples
-    assert space == Utterance(30) != Utterance(31)
-    assert repr(space) == "Utterance(30)"
-    assert space.from_jsonable(json.loads(json.dumps(space.to_jsonable(samples)))) == samples
-    assert not space.is_np_flattenable
-    batch = batch_space(space, 2)
-    assert concatenate(space, ["a", "b"], create_empty_array(space, 2)) == ("a", "b")
-    assert list(iterate(batch, ("a", "b"))) == ["a", "b"]
-    with pytest.raises(NotImplementedError):
-        flatten_space(space)
-    with pytest.raises(ValueError, match="max_length >= 1"):
-        Utterance(0)
-    with pytest.raises(ValueError, match="neither mask nor probability"):
-        space.sample(mask=1)  # type: ignore[arg-type]

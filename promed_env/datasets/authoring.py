@@ -164,8 +164,8 @@ def check_sample(cases: Sequence[Case]) -> list[str]:
     """What is wrong with a set of vignettes as a whole, on top of `check_vignette` for each.
 
     Checks: p(key) given the presentation alone lies between 0.1 and 0.6 in at least 80% of the cases; at least a third
-    has a misleading fact; keys are spread over the slots; no two cases are alike (word overlap of presentation and facts
-    below 0.5).
+    has a misleading fact; keys are spread over the slots; no two cases are alike (word overlap of presentation and
+    facts below 0.5).
     """
     problems = [f"{case.case_id}: {problem}" for case in cases for problem in check_vignette(case)]
     starts = [p_key(case, sorted(case.initial)) for case in cases]

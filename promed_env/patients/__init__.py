@@ -81,8 +81,11 @@ def make_patient(patient: str | Patient, facts_per_reply: int = 3) -> Patient:
 
     Raises:
         ValueError: The name is unknown, or `facts_per_reply` is below 1.
+        TypeError: The object lacks a part of the interface.
     """
     if not isinstance(patient, str):
+        if not all(hasattr(patient, part) for part in ("name", "reply", "reply_batch")):
+            raise TypeError(f"a patient has name, reply and reply_batch; {patient!r} does not")
         return patient
     if patient not in PATIENTS:
         coming = patient == "semantic" or patient.startswith("llm:")

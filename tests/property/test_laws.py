@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import math
+from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from promed_env.case import Case
+from promed_env.case import Case, Game, Language
 from promed_env.consultation import Consultation
 from promed_env.datasets import CaseDataset
 from promed_env.env import ConsultationEnv
 from promed_env.errors import InvalidAction
 from promed_env.patients import Reply
-from promed_env.rewards import PRESETS, make_reward
+from promed_env.phrases import ShowOptions
+from promed_env.rewards import PRESETS, SIG, Weighting, make_reward
+from promed_env.testing import actions as utterances
 from promed_env.testing import cases, episodes
 
 Transition = tuple[str, float, bool, bool, dict[str, Any]]
@@ -71,19 +74,55 @@ def test_terms_add_up_facts_are_paid_once_and_both_views_agree(case: Case, actio
     assert len(info["turn_rewards"]) == len(transitions) == info["turn"] <= 11
 
 
-@given(cases(), ACTIONS)
-def test_an_observation_holds_no_undisclosed_fact_and_lies_in_its_space(case: Case, actions: list[str]) -> None:
-    env = make(case)
+SHOW = st.sampled_from(["always", "at_answer", "never"])
+
+
+@given(cases(), ACTIONS, SHOW)
+def test_an_observation_holds_no_undisclosed_fact_and_lies_in_its_space(
+    case: Case, actions: list[str], show: ShowOptions
+) -> None:
+    env = make(case, show_options=show)
     observation, _ = env.reset(seed=0)
-    for action in actions:
+    for action in [*actions, "answer: A", "answer: A"]:
         known = env.consultation.known
         for index in set(range(case.n_facts)) - known:
-            assert case.facts[index].text not in observation
+            assert case.facts[index].text.lower() not in observation.lower()
         assert env.observation_space.contains(observation)
-        observation, _, terminated, _, _ = env.step(action)
+        observation, *_ = env.step(action)
         assert known <= env.consultation.known
-        if terminated:
+    assert env.observation_space.contains(observation)
+
+
+@given(cases(), ACTIONS, SHOW, st.data())
+def test_nothing_observed_before_the_end_depends_on_the_key(
+    case: Case, actions: list[str], show: ShowOptions, data: st.DataObject
+) -> None:
+    other = dataclasses.replace(case, answer=(data.draw(st.sampled_from(case.keys)),))
+    one, two = make(case, show_options=show), make(other, show_options=show)
+    assert one.reset(seed=0) == two.reset(seed=0)
+    for action in actions:
+        left, right = one.step(action), two.step(action)
+        assert left[0] == right[0] and left[2:4] == right[2:4]
+        if left[2]:
             break
+        assert {**left[4], "reward_terms": {}} == {**right[4], "reward_terms": {}}
+
+
+@given(cases(), ACTIONS, SHOW, st.integers(0, 4))
+def test_an_episode_takes_at_most_one_turn_more_than_its_questions(
+    case: Case, actions: list[str], show: ShowOptions, max_questions: int
+) -> None:
+    env = make(case, show_options=show, max_questions=max_questions)
+    transitions = play(env, actions)
+    assert transitions[-1][2] and len(transitions) <= max_questions + 1
+    asked = [turn for turn in env.consultation.turns if turn.kind == "question"]
+    assert len(asked) <= max_questions
+
+
+@given(cases(), ACTIONS, st.sampled_from(get_args(Weighting)), st.sampled_from(get_args(Game)))
+def test_a_potential_takes_back_all_it_paid(case: Case, actions: list[str], weights: Weighting, game: Game) -> None:
+    env = make(case, reward=SIG(weights, game=game, potential=True))
+    assert sum(step[1] for step in play(env, actions)) == pytest.approx(0, abs=1e-9)
 
 
 @given(cases(), st.lists(st.sampled_from(["question: x", "question: why?", "question: ok ok"]), max_size=9), st.data())
@@ -110,16 +149,26 @@ def test_a_snapshot_restores(case: Case, actions: list[str], cut: int) -> None:
     assert rest == transitions[cut:]
 
 
-@settings(max_examples=200)
-@given(st.one_of(st.text(), st.binary(), st.none(), st.integers(), st.floats(), st.lists(st.text())))
-def test_nothing_but_invalid_action_reaches_the_caller(action: Any) -> None:
+@pytest.mark.parametrize("patient", ["static", "lexical"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+@given(st.one_of(st.text(st.characters(exclude_categories=()), max_size=300), utterances()))
+def test_no_string_raises_whoever_hears_it(patient: str, language: Language, text: str) -> None:
+    env = make(dataclasses.replace(CASE, language=language), patient=patient)
+    for action in (text, f"question: {text}", f"answer: {text}"):
+        opening, _ = env.reset(seed=0)
+        observation, reward, _, _, info = env.step(action)
+        assert observation in env.observation_space and observation != opening
+        assert info["turn"] == 1 and math.isfinite(reward)
+
+
+@given(st.one_of(st.binary(), st.none(), st.integers(), st.floats(), st.lists(st.text())))
+def test_nothing_but_a_string_is_an_action_and_the_state_stays(action: Any) -> None:
     env = make(CASE)
     env.reset(seed=0)
-    if isinstance(action, str):
-        assert env.step(action)[4]["turn"] == 1
-    else:
-        with pytest.raises(InvalidAction):
-            env.step(action)
+    before = env.consultation
+    with pytest.raises(InvalidAction):
+        env.step(action)
+    assert env.consultation is before
 
 
 @given(cases(), ACTIONS, st.sampled_from(sorted(PRESETS)))
