@@ -8,3 +8,5 @@ html_theme = "furo"
 html_title = "ProMed"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+napoleon_use_ivar = True  # attributes are described once, in the class's docstring
+default_role = "code"  # `name` in docstrings is code, as in Markdown

@@ -253,7 +253,7 @@ class SIG(RewardTerm):
 
     @property
     def name(self) -> str:
-        """Either "sig" or "sig_" and the weighting."""
+        """Either `sig` or `sig_` with the weighting."""
         return "sig" if self.weights == "softmax" else f"sig_{self.weights}"
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
@@ -397,7 +397,7 @@ class Diagnosis(_FinalTerm):
 
 @dataclass(frozen=True)
 class PartialCredit(_FinalTerm):
-    """Overlap of chosen and right keys, |both| / |either|, at the end: for questions with several right options."""
+    """Keys both chosen and right over keys chosen or right, at the end: for questions with several right options."""
 
     name = "partial_credit"
 

@@ -219,7 +219,7 @@ def _step(env: ConsultationEnv, action: str) -> _Step:
 
 
 def _random_action(rng: np.random.Generator, case: Case, *, final: bool) -> str:
-    if final or rng.random() < 0.12:
+    if rng.random() < (0.7 if final else 0.12):
         option = case.options[int(rng.integers(len(case.options)))]
         return f"answer: {option.key if rng.random() < 0.5 else option.text}"
     if rng.random() < 0.15:
@@ -332,8 +332,11 @@ def check_reward_term(term: RewardTerm, *, cases: Sequence[Case] | None = None, 
             abs(float(hindsight.sum()) - paid) <= 1e-6,
             f"{term.name}: hindsight adds up to {hindsight.sum()}, the steps to {paid}",
         )
-    copy: RewardTerm = pickle.loads(pickle.dumps(term))
-    _require(copy(*steps[0]) == values[0], f"{term.name}: the pickled term pays something else")
+    try:
+        copy: RewardTerm = pickle.loads(pickle.dumps(term))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise AssertionError(f"{term.name}: cannot be pickled, as worker processes need: {error}") from error
+    _require(list(map(copy, befores, afters)) == values, f"{term.name}: the pickled term pays something else")
     telescopes = all(_telescopes(term, final, rng) for final in finals)
     return RewardTermReport(term.name, telescopes, min(values), max(values), len(finals))
 

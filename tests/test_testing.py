@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,6 +81,7 @@ class Term(RewardTerm):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.calls = 0
+        self.extra = 1.0
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
         self.calls += 1
@@ -87,13 +90,23 @@ class Term(RewardTerm):
             "text": "1",
             "state": float(self.calls),
             "pays for asking": float(after.turns[-1].kind == "question"),
+            "pickle": self.extra,
         }.get(self.kind, 1.0)  # type: ignore[return-value]
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.kind == "no pickle":
+            raise TypeError("no way")
+        return {**self.__dict__, "extra": 2.0}
 
     def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
         return [2.0] * len(befores) if self.kind == "batch" else super().batch(befores, afters)
 
     def terms(self, before: Consultation, after: Consultation) -> dict[str, float]:
         return {"broken": 5.0} if self.kind == "terms" else super().terms(before, after)
+
+    def terms_batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> list[dict[str, float]]:
+        rows = super().terms_batch(befores, afters)
+        return [{"other": row["broken"]} for row in rows] if self.kind == "names" else rows
 
     def hindsight(self, final: Consultation) -> np.ndarray:
         if self.kind == "hindsight":
@@ -126,6 +139,27 @@ def test_a_broken_environment_is_found_out(kwargs: dict[str, Any], message: str)
         check_consultation_env(env(**kwargs), episodes=8)
 
 
+def test_a_patient_who_takes_the_useless_question_seriously_is_no_fault() -> None:
+    class Willing(Patient):
+        """Tells the next fact whatever is asked."""
+
+        def reply(self, consultation: Consultation, question: str) -> Reply:
+            return super().reply(consultation, "anything")
+
+    check_consultation_env(env(patient=Willing(), reward=Term("pays for asking")), episodes=3)
+
+
+def test_an_environment_without_questions_passes() -> None:
+    check_consultation_env(env(max_questions=0), episodes=5)
+
+
+def test_without_hypothesis_the_module_names_the_extra_that_brings_it() -> None:
+    code = "import sys; sys.modules['hypothesis'] = None; import promed_env.testing"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith("ImportError: promed_env.testing needs hypothesis: pip install 'promed[dev]'")
+
+
 def test_other_environments_are_refused() -> None:
     with pytest.raises(TypeError, match="needs a ConsultationEnv"):
         check_consultation_env(gym.make("CartPole-v1"))
@@ -137,8 +171,11 @@ def test_other_environments_are_refused() -> None:
         ("nan", "a step pays nan"),
         ("text", "a step pays '1'"),
         ("state", "keeps state or is random"),
-        ("batch", "batch"),
-        ("terms", "do not add up"),
+        ("batch", r"batch\(befores, afters\) differs from single calls"),
+        ("terms", "the terms do not add up to the reward"),
+        ("names", "terms_batch and terms name different terms"),
+        ("pickle", "the pickled term pays something else"),
+        ("no pickle", "cannot be pickled, as worker processes need: no way"),
         ("hindsight", "hindsight adds up to"),
         ("shape", r"hindsight has shape \(1,\)"),
     ],
