@@ -10,3 +10,6 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 napoleon_use_ivar = True  # attributes are described once, in the class's docstring
 default_role = "code"  # `name` in docstrings is code, as in Markdown
+napoleon_custom_sections = [
+    "Description", "Action Space", "Observation", "Rewards", "Termination", "Registered Configurations",
+]  # fmt: skip

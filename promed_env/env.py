@@ -36,29 +36,30 @@ Order = Literal["random", "sequential"]
 class ConsultationEnv(gym.Env[str, str]):
     """A doctor asks a patient, then answers a multiple-choice question.
 
-    ## Description
-    A case is a set of atomic facts of which the presentation states a few. The doctor brings out more by asking, and
-    ends the consultation with an answer. Each question is paid its Shapley Information Gain: how much the facts that it
-    brought out matter to the answer. After "ProMed" (https://arxiv.org/abs/2508.13514). For research, not for care.
+    Description:
+        A case is a set of atomic facts of which the presentation states a few. The doctor brings out more by asking,
+        and ends the consultation with an answer. Each question is paid its Shapley Information Gain: how much the facts
+        that it brought out matter to the answer. After "ProMed" (https://arxiv.org/abs/2508.13514). For research, not
+        for care.
 
-    ## Action Space
-    `Utterance(8192)`: free text, `question: ...` or `answer: ...` (`promed_env.actions`). Any other string is an
-    invalid turn.
+    Action Space:
+        `Utterance(8192)`: free text, `question: ...` or `answer: ...` (`promed_env.actions`). Any other string is an
+        invalid turn.
 
-    ## Observation
-    `Utterance(16384)`: the newest text only. At first the presentation, the question, the options and the rules; then
-    each reply and how many questions are left. It holds no undisclosed fact and not the key.
+    Observation:
+        `Utterance(16384)`: the newest text only. At first the presentation, the question, the options and the rules;
+        then each reply and how many questions are left. It holds no undisclosed fact and not the key.
 
-    ## Rewards
-    Terms that add up (`promed_env.rewards`). Default "promed": 2 SIG for a question; 3 and the episode's SIG for a
-    right answer; -1 for an invalid turn.
+    Rewards:
+        Terms that add up (`promed_env.rewards`). Default "promed": 2 SIG for a question; 3 and the episode's SIG for a
+        right answer; -1 for an invalid turn.
 
-    ## Termination
-    An answer ends the episode. After `max_questions` turns the next one must answer; anything else ends it too, as
-    wrong. Both are `terminated`; `truncated` is always False.
+    Termination:
+        An answer ends the episode. After `max_questions` turns the next one must answer; anything else ends it too, as
+        wrong. Both are `terminated`; `truncated` is always False.
 
-    ## Registered Configurations
-    - `ProMed-MedQA-v0`: 60 original vignettes in the style of MedQA, with evidence tables.
+    Registered Configurations:
+        - `ProMed-MedQA-v0`: 60 original vignettes in the style of MedQA, with evidence tables.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 1}  # noqa: RUF012 (Gymnasium's type)

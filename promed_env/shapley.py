@@ -232,8 +232,6 @@ def _regress(game: _Memo, pairs: NDArray[np.bool_]) -> tuple[NDArray[np.float64]
 
     phi = solve(np.ones(len(pairs), dtype=bool))
     groups = int(group.max()) + 1
-    if groups < 2:
-        return phi, np.full(n, np.inf)
     left_out = np.array([solve(group != index) for index in range(groups)])
     spread = left_out - left_out.mean(axis=0)
     return phi, np.sqrt((groups - 1) / groups * (spread**2).sum(axis=0))

@@ -134,6 +134,25 @@ def test_an_episode_from_question_to_answer() -> None:
     assert sum(info["turn_rewards"]) == pytest.approx(reward + 2 * info["sig_total"])
 
 
+@pytest.mark.parametrize(
+    ("reward", "sig"),
+    [
+        ("promed", SIG()),
+        ("sig_signed + distributed", SIG("signed")),
+        ("2*distributed + diagnosis", SIG()),
+        ("diagnosis", SIG()),  # the paper's, where the case carries its values
+    ],
+)
+def test_the_total_reported_is_of_the_rewards_own_sig_or_else_the_papers(reward: str, sig: SIG) -> None:
+    env = make(reward=reward)
+    env.reset(seed=0)
+    for index in env.consultation.case.hidden[:2]:
+        env.step(f"question: {env.consultation.case.facts[index].question_text}")
+    info = env.step("answer: A")[4]
+    assert info["sig_total"] == pytest.approx(sig.gains(env.consultation).sum())
+    assert info["sig_total"] != 0
+
+
 def test_an_invalid_turn_uses_a_turn_up_and_says_what_is_expected() -> None:
     env = make()
     env.reset(seed=0)

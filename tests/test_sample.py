@@ -64,7 +64,7 @@ def broken(case: Case) -> dict[str, Case]:
     flat = dataclasses.replace(case, evidence=np.full(case.evidence.shape, -1.0))
     slope = np.linspace(-1.0, -1.2, len(case.options))
     tilted = np.array(case.evidence)
-    tilted[[i for i in range(case.n_facts) if np.ptp(case.evidence[i]) < 1e-9]] = slope
+    tilted[[i for i in case.hidden if np.ptp(case.evidence[i]) < 1e-9][1:]] = slope
     return {
         "no evidence table": dataclasses.replace(case, evidence=None),
         "facts; need 8 to 16": dataclasses.replace(case, facts=facts[:7], evidence=case.evidence[:7]),
@@ -75,7 +75,7 @@ def broken(case: Case) -> dict[str, Case]:
             prior=None,
         ),
         "need 0.80": flat,
-        "hidden facts without weight; need 2": dataclasses.replace(case, evidence=tilted),
+        "has 1 hidden facts without weight; need 2": dataclasses.replace(case, evidence=tilted),
         "at least one initial": dataclasses.replace(case, initial=frozenset()),
         "two fact texts": dataclasses.replace(
             case, facts=(dataclasses.replace(facts[0], text=facts[1].text), *facts[1:])

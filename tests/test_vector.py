@@ -89,6 +89,33 @@ def test_seeds_of_every_form_mean_what_they_mean_in_gymnasium(seed: Any) -> None
         assert observation == vector.reset(seed=3)[0]
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("order", ["random", "sequential"])
+@pytest.mark.parametrize("seed", [5, None])
+def test_a_reset_in_the_middle_begins_anew_as_in_gymnasium(mode: AutoresetMode, order: str, seed: int | None) -> None:
+    sync, vector = pair(mode, order=order)
+    sync.reset(seed=2)
+    vector.reset(seed=2)
+    for actions in (["question: Any fever?"] * N, ["answer: A"] * 3 + ["nonsense"] * 2):  # three are over now
+        assert same(sync.step(actions), vector.step(actions))
+    assert same(sync.reset(seed=seed), vector.reset(seed=seed))
+    for actions in (["nonsense"] * N, ["answer: B"] * N):
+        assert same(sync.step(actions), vector.step(actions))
+
+
+def test_arrays_that_were_handed_out_may_be_changed() -> None:
+    sync, vector = pair(AutoresetMode.NEXT_STEP)
+    sync.reset(seed=3)
+    vector.reset(seed=3)
+    rng = np.random.default_rng(3)
+    for _ in range(12):
+        actions = random_actions(rng)
+        left, right = sync.step(actions), vector.step(actions)
+        assert same(left, right)
+        for array in right[1:4]:
+            array[:] = 1
+
+
 def test_cases_can_be_picked_by_id() -> None:
     vector = gym.make_vec("ProMed-MedQA-v0", num_envs=3)
     ids = [case.case_id for case in load_dataset("medqa")[4:7]]
