@@ -26,12 +26,25 @@ MAX_ACTION_LENGTH = 8192
 
 _MARK = re.compile(r"\b(question|answer)[ \t*_]*[:\uff1a]", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]+")  # and lone surrogates: no terminal takes them
-_CONFIDENCE = re.compile(
-    r"[(\uff08]\s*confidence\s*[:=\uff1a]\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:(%)\s*)?[)\uff09]\s*(?:\.\s*)?$", re.IGNORECASE
+_THINK = re.compile(r"<(/?)think>", re.IGNORECASE)
+_CONFIDENCE = re.compile(  # "(confidence: 0.8)", "[confidence 80%]", ", confidence: high"
+    r"(?:[(\[\uff08]\s*confidence\b(?=[^()\[\]]*[\d:=\uff1a])([^()\[\]\uff09]{0,40})[)\]\uff09]"
+    r"|[,;]\s*confidence\s*[:=\uff1a]\s*([\w.%]{1,12}))[\s.]*$",
+    re.IGNORECASE,
 )
+_CONFIDENCE_TAIL = 80  # characters at the end of an answer in which a confidence is looked for
+_NUMBER = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(%?)")
 _DECORATION = " \t\r\n*_#`"
+_BOXED = re.compile(r"\\(?:boxed|text|mathrm)\s*\{([^{}]*)\}")
 _BRACKETS = str.maketrans("", "", "[]{}<>\u3010\u3011")
-_KEY_THEN_TEXT = re.compile(r"\(?([A-Za-z])\)?\s*(?:[.:)\uff1a\u3001,]|\s-\s|$)\s*(.*)", re.DOTALL)
+_WRAPPING = " \t\r\n.;!$\"'`\u201c\u201d"
+_KEY_THEN_TEXT = re.compile(r"\(?([A-Za-z])\)?\s*(?:[.:)\uff1a\u3001,]|\s[-\u2013\u2014]\s|$)\s*(.*)", re.DOTALL)
+_KEY_AND_OWN_TEXT = re.compile(r"\(?([A-Za-z])\)?[\s(]+(.+?)\)?", re.DOTALL)
+_SEPARATORS = (
+    re.compile(r"[;\n\uff1b\u3001]"),
+    re.compile(r"[,;\n\uff1b\u3001\uff0c]"),
+    re.compile(r"[,;\n\uff1b\u3001\uff0c]|\b(?i:and)\b"),
+)
 _KEY_LIST = re.compile(r"[A-Za-z](?:\s*(?:[,;/&+\u3001\uff0c]|\b(?i:and)\b)\s*[A-Za-z]|\s+[A-Za-z])*")
 _COMPACT_KEYS = re.compile(r"[A-Z]{2,}")
 _NOT_WORD = re.compile(r"[^\w%]+")
@@ -55,18 +68,18 @@ class Action(NamedTuple):
 def parse_action(utterance: str) -> Action:
     """Parse an utterance; linear in its length, and defined for every string.
 
-    An utterance is `question: ...` or `answer: ...`, case-insensitive, after an optional `<think>...</think>`. Several
-    questions are one question turn (the patient hears the first); a question and an answer together, several answers,
-    neither, or an empty one are invalid, as is anything over `MAX_ACTION_LENGTH` characters.
+    An utterance is `question: ...` or `answer: ...`, case-insensitive, after an optional `<think>...</think>` (what
+    comes before a lone `</think>` is thought, too). Several questions are one question turn (the patient hears the
+    first); a question and an answer together, several answers, neither, or an empty one are invalid, as is anything
+    over `MAX_ACTION_LENGTH` characters.
     """
     if len(utterance) > MAX_ACTION_LENGTH:
         return Action("invalid", f"longer than {MAX_ACTION_LENGTH} characters")
     text = utterance
-    if "<think>" in text:
-        opening, _, rest = text.partition("<think>")
-        _, closed, text = rest.rpartition("</think>")
-        if opening.strip() or not closed:
+    if "think>" in text.lower() and (tags := list(_THINK.finditer(text))):
+        if not tags[-1][1]:
             return Action("invalid", "unbalanced <think>")
+        text = text[tags[-1].end() :]  # all before the last </think> is thought, with or without an opening tag
     if not text.isprintable():
         text = _CONTROL.sub(" ", text)
     first = _MARK.search(text)
@@ -84,9 +97,10 @@ def parse_action(utterance: str) -> Action:
     if kind == "question":
         return Action("question", body) if body else Action("invalid", "an empty question")
     confidence = None
-    if stated := _CONFIDENCE.search(body):
-        confidence = float(stated[1]) / (100 if stated[2] else 1)
-        confidence = confidence if confidence <= 1 else None
+    if stated := _CONFIDENCE.search(body, max(0, len(body) - _CONFIDENCE_TAIL)):
+        if number := _NUMBER.search(stated[1] or stated[2] or ""):
+            confidence = float(number[1]) / (100 if number[2] else 1)
+            confidence = confidence if confidence <= 1 else None
         body = body[: stated.start()].strip(_DECORATION)
     return Action("answer", body, confidence) if body else Action("invalid", "an empty answer")
 
@@ -100,8 +114,8 @@ def normalise(text: str) -> str:
 def resolve_answer(text: str, case: Case, *, keys: bool = True) -> tuple[str, ...]:
     """The option keys that an answer names.
 
-    Accepts an option's text, a key ("C", "c)", "[C]", "C. Ceftriaxone", "option C"), or several keys ("A, C", "A and
-    C", "ABD"). What names no option of the case gives ().
+    Accepts an option's text, a key ("C", "c)", "[C]", "C. Ceftriaxone", "C (Ceftriaxone)", "option C"), several keys
+    ("A, C", "A and C", "ABD") or several texts. What names no option of the case gives ().
 
     Args:
         text: The answer without its marker.
@@ -111,9 +125,14 @@ def resolve_answer(text: str, case: Case, *, keys: bool = True) -> tuple[str, ..
     Returns:
         Distinct keys in the order of the options.
     """
-    plain = text.translate(_BRACKETS).strip().rstrip(".").strip()
+    plain = _BOXED.sub(r"\1", _BOXED.sub(r"\1", text)).translate(_BRACKETS).strip(_WRAPPING)
     if named_by_text := _named(text, case.options) or _named(plain, case.options):
         return (named_by_text,)
+    for separator in _SEPARATORS:
+        parts = [part for part in separator.split(plain) if part.strip()]
+        texts = [_named(part, case.options) for part in parts]
+        if len(parts) > 1 and all(texts):
+            return tuple(key for key in case.keys if key in texts)
     if not keys:
         return ()
     plain = _PREFACE.sub("", plain)
@@ -125,6 +144,10 @@ def resolve_answer(text: str, case: Case, *, keys: bool = True) -> tuple[str, ..
     elif _COMPACT_KEYS.fullmatch(plain):
         named = list(plain)
     elif (match := _KEY_THEN_TEXT.fullmatch(plain)) and _agrees(match[2], match[1], case.options):
+        named = [match[1].upper()]
+    elif (match := _KEY_AND_OWN_TEXT.fullmatch(plain)) and _named(match[2], case.options) == known.get(
+        match[1].upper()
+    ):
         named = [match[1].upper()]
     else:
         return ()

@@ -68,6 +68,8 @@ class Fact:
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():
             raise DatasetError(f"a fact's text must be a non-empty string, not {self.text!r}")
+        if self.question_text is not None and not isinstance(self.question_text, str):
+            raise DatasetError(f"a fact's question_text must be a string or null, not {self.question_text!r}")
         if self.section not in SECTIONS:
             raise DatasetError(f"a fact's section must be one of {', '.join(SECTIONS)}, not {self.section!r}")
         if self.status not in get_args(Status):
@@ -88,6 +90,12 @@ class Profile:
 
     age: float | None = None
     sex: Literal["female", "male"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.age is not None and (isinstance(self.age, bool) or not isinstance(self.age, int | float)):
+            raise DatasetError(f"age must be a number of years or null, not {self.age!r}")
+        if self.sex not in (None, "female", "male"):
+            raise DatasetError(f"sex must be 'female', 'male' or null, not {self.sex!r}")
 
 
 def _frozen_array(values: ArrayLike) -> NDArray[np.float64]:
@@ -160,7 +168,7 @@ class Case:
         source: Name of the data set the case comes from.
         presentation: What is said before the first question; states the facts in `initial`.
         question: The multiple-choice question.
-        options: At least two options with distinct keys.
+        options: At least two options; a key is a single letter.
         answer: Keys of the right options (several in CMB), in the order of `options`.
         facts: The complete condition; may be empty (flag "no_facts").
         initial: Indexes of the facts that the presentation states.
@@ -200,8 +208,12 @@ class Case:
         if self.world not in get_args(World):
             raise DatasetError(f"field 'world': expected 'open' or 'closed', got {self.world!r}")
         keys = [option.key for option in self.options]
-        if len(keys) < 2 or len(set(keys)) != len(keys):
+        if len(keys) < 2 or len({key.upper() for key in keys}) != len(keys):
             raise DatasetError(f"field 'options': need at least two with distinct keys, got {keys}")
+        if bad := [key for key in keys if not (len(key) == 1 and key.isascii() and key.isalpha())]:
+            raise DatasetError(f"field 'options': a key must be a single letter, as the grammar has it; got {bad[0]!r}")
+        if not all(option.text.strip() for option in self.options):
+            raise DatasetError("field 'options': an option has no text")
         if not self.answer or not set(self.answer) <= set(keys):
             raise DatasetError(f"field 'answer': {list(self.answer)} is not among the option keys {keys}")
         object.__setattr__(self, "answer", tuple(key for key in keys if key in self.answer))
@@ -317,12 +329,12 @@ class Case:
             source=read("source", _text),
             presentation=read("presentation", _text),
             question=read("question", _text),
-            options=read("options", lambda value: tuple(Option(_text(k), _text(v)) for k, v in value.items())),
+            options=read("options", lambda value: tuple(Option(_text(k), _text(v)) for k, v in _object(value).items())),
             answer=read("answer", lambda value: tuple(_text(key) for key in _sequence(value))),
-            facts=read("facts", lambda value: tuple(Fact(**fact) for fact in _sequence(value))),
+            facts=read("facts", lambda value: tuple(Fact(**_object(fact)) for fact in _sequence(value))),
             initial=read("initial", lambda value: frozenset(_index(item) for item in _sequence(value)), frozenset()),
             language=read("language", lambda value: value, "en"),
-            profile=read("profile", lambda value: Profile(**value), Profile()),
+            profile=read("profile", lambda value: Profile(**_object(value)), Profile()),
             evidence=read("evidence", lambda value: None if value is None else _frozen_array(value), None),
             prior=read("prior", lambda value: None if value is None else _frozen_array(value), None),
             shapley=read("shapley", lambda value: None if value is None else ShapleyAnnotation.from_json(value), None),
@@ -341,6 +353,12 @@ class Case:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise DatasetError(f"expected a string, got {type(value).__name__}")
+    return value
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DatasetError(f"expected an object, got {type(value).__name__}")
     return value
 
 

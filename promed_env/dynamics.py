@@ -61,13 +61,31 @@ class Dynamics:
             return before.fail("an answer was due") if before.must_answer else text
         if kind == "invalid":
             return before.fail(text)
-        shown = self.show_options == "always" or (self.show_options == "at_answer" and before.must_answer)
+        shown = self.options_shown(before)
         reveal = self.show_options == "at_answer" and not shown
         return before.answer(text, confidence, keys=shown, reveal=reveal)
 
+    def options_shown(self, state: Consultation) -> bool:
+        """Whether the doctor has been shown the options, and so may answer by key."""
+        return self.show_options == "always" or (self.show_options == "at_answer" and state.must_answer)
+
     def told(self, before: Consultation, question: str, reply: Reply) -> Consultation:
-        """The state after the patient's reply."""
-        known = None if self.tracker is None else self.tracker.known(before, question, reply)
+        """The state after the patient's reply.
+
+        Raises:
+            ValueError: The patient disclosed a fact that there is not, or the tracker knows one or forgets some.
+        """
+        disclosed, n = reply.disclosed, len(before.case.facts)
+        if disclosed and (min(disclosed) < 0 or max(disclosed) >= n):
+            raise ValueError(f"patient {self.patient.name!r} disclosed facts {disclosed}; the case has {n}, from 0")
+        if self.tracker is None:
+            return before.ask(question, reply)
+        known = frozenset(self.tracker.known(before, question, reply))
+        if not before.known <= known <= frozenset(range(n)):
+            raise ValueError(
+                f"{type(self.tracker).__name__}.known gave {sorted(known)}; it must contain what was known before, "
+                f"{sorted(before.known)}, and fact indexes from 0 to {n - 1} only"
+            )
         return before.ask(question, reply, known)
 
     def opening(self, consultation: Consultation) -> str:

@@ -96,33 +96,49 @@ class ConsultationEnv(gym.Env[str, str]):
             show_options: "always" (the paper), "at_answer" or "never".
             order: Draw cases at "random", or deal them in "sequential" order.
             shard: (index, count): deal rows index, index + count, ... only; for sequential order.
-            render_mode: "ansi" (`render` returns text), "human" (prints every turn) or None.
+            render_mode: "ansi" (`render` returns text) or "human" (prints every turn); with any other, nothing is
+                rendered.
 
         Raises:
             DatasetError: The data set cannot be loaded or is empty.
-            BeliefRequired: The reward needs a belief that the first case lacks.
+            BeliefRequired: The reward needs a belief that a case lacks.
             ValueError: Another argument is out of range; the message names it.
             TypeError: Dataset, patient, belief or reward is no such thing.
         """
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode must be one of {self.metadata['render_modes']} or None, got {render_mode!r}")
         self.source = CaseSource(dataset, split, initial, order, shard, max_questions)
         if show_options not in get_args(ShowOptions):
             raise ValueError(f"show_options must be one of {', '.join(get_args(ShowOptions))}, got {show_options!r}")
-        self.belief = make_belief(belief)
-        self.patient = make_patient(patient, facts_per_reply=facts_per_reply)
-        self.reward = make_reward(reward).bind(self.belief)
-        self.reward.check(self.source.cases[0])
-        self.dynamics = Dynamics(self.patient, self.reward, tracker, show_options, self.source.label)
+        self._belief = make_belief(belief)
+        bound = make_reward(reward).bind(self._belief)
+        for case in self.source.cases:
+            bound.check(_opened(case, initial))
+        made = make_patient(patient, facts_per_reply=facts_per_reply)
+        self.dynamics = Dynamics(made, bound, tracker, show_options, self.source.label)
         self.action_space = Utterance(MAX_ACTION_LENGTH)
         self.observation_space = Utterance(MAX_OBSERVATION_LENGTH)
-        self.render_mode = render_mode
+        # Others' tools ask every environment for "rgb_array"; Gymnasium warns of modes that are not offered.
+        self.render_mode = render_mode if render_mode in self.metadata["render_modes"] else None
         self._consultation: Consultation | None = None
 
     @property
     def dataset(self) -> CaseDataset:
         """The cases."""
         return self.source.cases
+
+    @property
+    def patient(self) -> Patient:
+        """Who replies; fixed when the environment is made, as are the belief and the reward."""
+        return self.dynamics.patient
+
+    @property
+    def belief(self) -> Belief | None:
+        """The belief that rewards were given where they needed one."""
+        return self._belief
+
+    @property
+    def reward(self) -> RewardTerm:
+        """What a step pays, with its belief."""
+        return self.dynamics.reward
 
     @property
     def consultation(self) -> Consultation:
@@ -151,14 +167,12 @@ class ConsultationEnv(gym.Env[str, str]):
 
         Raises:
             DatasetError: No case has that id.
-            BeliefRequired: The reward needs a belief that this case lacks.
         """
         super().reset(seed=seed)
         if seed is not None:
             self.source.rewind()
         case_id = None if options is None else options.get("case_id")
         self._consultation = self.source.start(self.np_random, case_id)
-        self.reward.check(self._consultation.case)
         if self.render_mode == "human":
             self._show()
         return self.dynamics.opening(self._consultation), self.dynamics.reset_info(self._consultation)
@@ -179,10 +193,10 @@ class ConsultationEnv(gym.Env[str, str]):
         before, dynamics = self.consultation, self.dynamics
         after = dynamics.hear(before, action)
         if isinstance(after, str):
-            after = dynamics.told(before, after, self.patient.reply(before, after))
-        terms = {} if after is before else self.reward.terms(before, after)
+            after = dynamics.told(before, after, dynamics.patient.reply(before, after))
+        terms = {} if after is before else dynamics.reward.terms(before, after)
         self._consultation = after
-        if self.render_mode == "human":
+        if self.render_mode == "human" and after is not before:
             self._show()
         info = dynamics.info(before, after, terms)
         return dynamics.observation(before, after), float(sum(terms.values())), after.finished, False, info
@@ -276,7 +290,7 @@ def _opened(case: Case, initial: Initial) -> Case:
     texts = [case.presentation, case.question, *(option.text for option in case.options), *(f.text for f in case.facts)]
     if sum(map(len, texts)) > _MAX_CASE_LENGTH:
         raise DatasetError(f"case {case.case_id!r}: its texts together exceed {_MAX_CASE_LENGTH:,} characters")
-    if initial == "dataset":
+    if initial == "dataset" or not case.facts:
         return case
     count = {"first": 1, "half": case.n_facts // 2}[initial] if isinstance(initial, str) else initial
     stated = range(min(count, case.n_facts))

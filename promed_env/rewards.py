@@ -89,15 +89,24 @@ class RewardTerm:
         """Raise `BeliefRequired` if the term cannot be computed for this case."""
 
     def __add__(self, other: RewardTerm) -> WeightedSum:
+        if not isinstance(other, RewardTerm):
+            return NotImplemented
         return WeightedSum((*_parts(self), *_parts(other)))
 
     def __sub__(self, other: RewardTerm) -> WeightedSum:
+        if not isinstance(other, RewardTerm):
+            return NotImplemented
         return self + -1.0 * other
 
     def __mul__(self, weight: float) -> WeightedSum:
+        if not isinstance(weight, int | float):
+            return NotImplemented
         return WeightedSum(tuple((weight * own, term) for own, term in _parts(self)))
 
     __rmul__ = __mul__
+
+    def __truediv__(self, weight: float) -> WeightedSum:
+        return self * (1 / weight)
 
     def __neg__(self) -> WeightedSum:
         return -1.0 * self
@@ -538,7 +547,7 @@ def make_reward(reward: str | RewardTerm) -> RewardTerm:
     """Resolve a reward.
 
     Args:
-        reward: A preset's name, a weighted sum of terms such as "2*information_gain + 3*diagnosis -
+        reward: A preset's name, a weighted sum of terms and presets such as "2*information_gain + 3*diagnosis -
             0.05*question_cost", or a term, which is returned as it is.
 
     Raises:
@@ -554,12 +563,13 @@ def make_reward(reward: str | RewardTerm) -> RewardTerm:
     position = 0
     while position < len(text) or not parts:
         match = _PART.match(text, position)
-        if not match or match[3] not in _TERMS or (bool(parts) and not match[1]):
+        if not match or match[3] not in {*_TERMS, *PRESETS} or (bool(parts) and not match[1]):
             raise ValueError(
                 f"unknown reward {reward!r}; expected a preset ({', '.join(PRESETS)}) or a weighted sum such as "
                 f"'2*sig + 3*diagnosis' of {', '.join(_TERMS)}"
             )
         weight = float(match[2] or 1) * (-1 if match[1] == "-" else 1)
-        parts.append((weight, _TERMS[match[3]]()))
+        term = _TERMS[match[3]]() if match[3] in _TERMS else make_reward(PRESETS[match[3]])
+        parts += [(weight * own, part) for own, part in _parts(term)]
         position = match.end()
     return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else WeightedSum(tuple(parts))

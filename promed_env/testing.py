@@ -15,7 +15,7 @@ import math
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -24,7 +24,7 @@ from promed_env.case import SECTIONS, Case, Fact, Option
 from promed_env.consultation import Consultation
 from promed_env.env import ConsultationEnv
 from promed_env.interview import CATALOGUE
-from promed_env.patients import Reply
+from promed_env.patients import Informant, Reply
 from promed_env.rewards import RewardTerm
 
 try:
@@ -144,8 +144,8 @@ def check_consultation_env(env: gym.Env[Any, Any], *, episodes: int = 20, seed: 
 
     Checked: observations lie in their space and hold no undisclosed fact; rewards are finite and the sum of their
     terms; the hindsight view has the same sum; known facts only grow and none is new twice; an episode ends within its
-    budget; equal seeds and actions give equal episodes; a snapshot restores; a useless question does not out-earn
-    answering at once.
+    budget; equal seeds and actions give equal episodes; a snapshot restores; the patient replies alike in batches; a
+    useless question does not out-earn answering at once.
 
     Args:
         env: An environment whose unwrapped one is a `ConsultationEnv`, with a deterministic patient.
@@ -175,6 +175,18 @@ def check_consultation_env(env: gym.Env[Any, Any], *, episodes: int = 20, seed: 
         replay = [_step(base, action) for action in script[cut:]]
         _require(rest == replay, f"seed {number}: restoring the snapshot after turn {cut} gave another continuation")
         _check_useless_question(base, number)
+        _check_patient(base, number)
+
+
+def _check_patient(env: ConsultationEnv, seed: int) -> None:
+    """The patient replies in batches as it does one by one, and says who speaks."""
+    env.reset(seed=seed)
+    state, questions = env.consultation, list(CATALOGUE[seed % 10 :: 10])
+    singles = [env.patient.reply(state, question) for question in questions]
+    batch = list(env.patient.reply_batch([state] * len(questions), questions))
+    _require(batch == singles, f"seed {seed}: patient {env.patient.name!r} replies otherwise in a batch")
+    for reply in singles:
+        _require(reply.informant in get_args(Informant), f"seed {seed}: {reply.informant!r} is no informant")
 
 
 def _play(env: ConsultationEnv, seed: int, script: list[str], rng: np.random.Generator | None) -> list[_Step]:
@@ -184,22 +196,23 @@ def _play(env: ConsultationEnv, seed: int, script: list[str], rng: np.random.Gen
     _require(env.observation_space.contains(observation), f"{where}: the opening is not in the observation space")
     opening = observation.lower()
     _check_secrets(env.consultation, observation, opening, where)
-    total, steps = 0.0, []
+    total = 0.0
+    steps: list[_Step] = []
     terminated = False
     while not terminated:
-        turn = env.consultation.turn
+        turn = len(steps)
         _require(turn <= env.consultation.max_questions, f"{where}: the episode outlasts its budget")
         if rng is not None:
             script.append(_random_action(rng, case, final=turn >= env.consultation.max_questions))
         before = env.consultation
         observation, reward, terminated, truncated, info = env.step(script[turn])
         here, after = f"{where}, turn {turn + 1}", env.consultation
+        _require(before.known <= after.known, f"{here}: known facts were forgotten")
         _require(env.observation_space.contains(observation), f"{here}: the observation is not in its space")
         _check_secrets(after, observation, opening, here)
         _require(math.isfinite(reward), f"{here}: the reward is {reward}")
         parts = sum(info["reward_terms"].values())
         _require(abs(parts - reward) <= _TOLERANCE, f"{here}: terms add up to {parts}, the reward is {reward}")
-        _require(before.known <= after.known, f"{here}: known facts were forgotten")
         _require(set(info["new"]) == after.known - before.known, f"{here}: info['new'] differs from the state")
         _require(not truncated, f"{here}: the environment truncates")
         total += reward
@@ -344,29 +357,32 @@ def _random_consultation(case: Case, rng: np.random.Generator) -> Consultation:
     waiting = rng.permutation(case.n_facts).tolist()[: int(rng.integers(case.n_facts + 1))]
     while waiting and not state.must_answer:
         size = int(rng.integers(0, 3))
-        state = _disclose(state, waiting[:size])
+        state = _disclose(state, waiting[:size], rng)
         waiting = waiting[size:]
         if rng.random() < 0.2 and not state.must_answer:
             state = state.fail("odd")
-    return state.answer(case.options[int(rng.integers(len(case.options)))].key)
+    confidence = float(rng.random()) if rng.random() < 0.5 else None
+    return state.answer(case.options[int(rng.integers(len(case.options)))].key, confidence)
 
 
-def _disclose(state: Consultation, facts: Sequence[int]) -> Consultation:
+def _disclose(state: Consultation, facts: Sequence[int], rng: np.random.Generator) -> Consultation:
     text = " ".join(state.case.facts[fact].text for fact in facts) or "I don't know."
-    return state.ask("Anything else?", Reply(text, tuple(facts), "patient"))
+    question = CATALOGUE[int(rng.integers(len(CATALOGUE)))]
+    return state.ask(question, Reply(text, tuple(facts), "patient"))
 
 
 def _telescopes(term: RewardTerm, final: Consultation, rng: np.random.Generator) -> bool:
-    """Whether two other ways to the same end pay the same sum: one by one in another order, and all at once."""
+    """Whether other ways to the same end pay the same sum: one by one, all at once, with useless questions between."""
     found = sorted(final.known - final.case.initial)
+    shuffled = rng.permutation(found).tolist()
     sums = []
-    for groups in ([[fact] for fact in rng.permutation(found).tolist()], [found, []]):
+    for groups in ([[fact] for fact in shuffled], [found, []], [[], found], [[], shuffled[:1], [], shuffled[1:]]):
         state = Consultation(final.case, max_questions=final.case.n_facts + 4)
         total = 0.0
         for group in groups:
-            after = _disclose(state, group)
+            after = _disclose(state, group, rng)
             total += term(state, after)
             state = after
-        total += term(state, state.answer(final.turns[-1].text))
+        total += term(state, state.answer(final.turns[-1].text, final.confidence))
         sums.append(total)
-    return abs(sums[0] - sums[1]) <= 1e-6
+    return max(sums) - min(sums) <= 1e-6

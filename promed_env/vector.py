@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from promed_env.consultation import Consultation
 from promed_env.env import CaseSource, ConsultationEnv
-from promed_env.patients import Reply
+from promed_env.patients import Patient, Reply
+from promed_env.rewards import RewardTerm
 
 __all__ = ["ConsultationVectorEnv"]
 
@@ -72,8 +73,7 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = None
-        self.patient, self.belief, self.reward = single.patient, single.belief, single.reward
-        self.dataset, self.dynamics = single.dataset, single.dynamics
+        self.dataset, self.belief, self.dynamics = single.dataset, single.belief, single.dynamics
         source = single.source
         self._sources = [
             CaseSource(source.cases, "", source.initial, source.order, (index, num_envs), source.max_questions)
@@ -87,6 +87,16 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         self._states: list[Consultation] = []
         self._views: list[Any] = [None] * num_envs
         self._done = np.zeros(num_envs, dtype=np.bool_)
+
+    @property
+    def patient(self) -> Patient:
+        """Who replies; fixed when the environment is made."""
+        return self.dynamics.patient
+
+    @property
+    def reward(self) -> RewardTerm:
+        """What a step pays, with its belief."""
+        return self.dynamics.reward
 
     @property
     def consultations(self) -> tuple[Consultation, ...]:
@@ -147,7 +157,7 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         """
         if not self._states:
             raise gym.error.ResetNeeded("call reset() before step()")
-        if len(actions) != self.num_envs:
+        if isinstance(actions, str) or len(actions) != self.num_envs:
             raise ValueError(f"need {self.num_envs} actions, got {len(actions)}")
         skip = self._done if self.autoreset_mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._done)
         live = np.flatnonzero(~skip).tolist()
@@ -159,7 +169,7 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
             afters = self._advance(befores, texts)
         moved = [position for position, after in enumerate(afters) if after is not befores[position]]
         terms: list[dict[str, float]] = [{} for _ in afters]
-        rows = self.reward.terms_batch(
+        rows = self.dynamics.reward.terms_batch(
             [befores[position] for position in moved], [afters[position] for position in moved]
         )
         for position, row in zip(moved, rows, strict=True):
@@ -194,6 +204,8 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         """
         if self._menu is None:
             raise ValueError("action_masks needs actions='menu'")
+        if not self._states:
+            raise gym.error.ResetNeeded("call reset() before action_masks()")
         return np.stack([self._menu.mask(state) for state in self._states])
 
     def _advance(self, befores: list[Consultation], utterances: list[str]) -> list[Consultation]:
@@ -202,7 +214,7 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         if asked:
             states = [befores[position] for position in asked]
             questions = [str(heard[position]) for position in asked]
-            replies: Sequence[Reply] = self.patient.reply_batch(states, questions)
+            replies: Sequence[Reply] = self.dynamics.patient.reply_batch(states, questions)
             for position, state, question, reply in zip(asked, states, questions, replies, strict=True):
                 heard[position] = self.dynamics.told(state, question, reply)
         return heard  # type: ignore[return-value]  # every question has become a state
@@ -214,7 +226,6 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         if seed is not None:
             self._sources[index].rewind()
         state = self._sources[index].start(rng, case_id)
-        self.reward.check(state.case)
         self._views[index] = self.dynamics.opening(state)
         return state, self.dynamics.reset_info(state)
 

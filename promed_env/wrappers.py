@@ -19,6 +19,7 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
+from promed_env.actions import MAX_ACTION_LENGTH, parse_action
 from promed_env.case import Case
 from promed_env.consultation import Consultation
 from promed_env.env import ConsultationEnv
@@ -50,8 +51,8 @@ class TranscriptObservation(gym.Wrapper[str, str, str, str], RecordConstructorAr
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """See `ConsultationEnv.step`."""
         text, reward, terminated, truncated, info = self.env.step(action)
-        self._lines += [f"> {action}", text]
-        return "\n".join(self._lines)[-MAX_TRANSCRIPT_LENGTH:], float(reward), terminated, truncated, info
+        self._lines += [f"> {action[:MAX_ACTION_LENGTH]}", text]
+        return "\n".join(self._lines)[:MAX_TRANSCRIPT_LENGTH], float(reward), terminated, truncated, info
 
 
 Messages = tuple[dict[str, str], ...]
@@ -79,7 +80,7 @@ class ChatObservation(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
     def step(self, action: str) -> tuple[Messages, float, bool, bool, dict[str, Any]]:
         """See `ConsultationEnv.step`."""
         text, reward, terminated, truncated, info = self.env.step(action)
-        said = {"role": "assistant", "content": action[:MAX_TRANSCRIPT_LENGTH]}
+        said = {"role": "assistant", "content": action[:MAX_ACTION_LENGTH]}
         self._messages = (*self._messages, said, {"role": "user", "content": text})
         return self._copy(), float(reward), terminated, truncated, info
 
@@ -97,7 +98,8 @@ class Menu:
 
     Observation (Dict of Box, float32), with d = 128: "presentation" (d,), "question" (d,), "options" (n_slots * d,),
     "replies" (n_questions * d,): the last reply to each question, zero if it was not asked; "asked" (n_questions,) in
-    {0, 1}; "turns_left" (1,) as a share of the budget.
+    {0, 1}; "turns_left" (1,) as a share of the budget. One action answers with one option, so a case with several right
+    options cannot be solved by a menu.
     """
 
     def __init__(self, questions: Sequence[str], slots: int, show_options: str) -> None:
@@ -107,10 +109,18 @@ class Menu:
             questions: The catalogue.
             slots: Option slots, the most options a case has.
             show_options: As in `ConsultationEnv`: hidden options have zero embeddings and are answered by their text.
+
+        Raises:
+            ValueError: The catalogue is empty, has a question twice, or one that the grammar would change.
         """
         from promed_env.patients.static import EMBEDDING_DIM
 
         self.questions = tuple(questions)
+        if isinstance(questions, str) or not self.questions or len(set(self.questions)) < len(self.questions):
+            raise ValueError("a menu needs a sequence of at least one question, none twice")
+        for question in self.questions:
+            if parse_action(f"question: {question}") != ("question", question, None):
+                raise ValueError(f"{question!r} cannot be asked as it stands: the grammar would change it")
         self.slots = slots
         self.show_options = show_options
         self._index = {question: index for index, question in enumerate(self.questions)}

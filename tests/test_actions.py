@@ -21,6 +21,11 @@ from promed_env.case import Case, Option
         ("answer: B (confidence: 0.8)", Action("answer", "B", 0.8)),
         ("answer: B (confidence: 80%)", Action("answer", "B", 0.8)),
         ("answer: B (confidence: 7)", Action("answer", "B", None)),
+        ("answer: B [confidence 80%]", Action("answer", "B", 0.8)),
+        ("answer: B, confidence: .8", Action("answer", "B", 0.8)),
+        ("answer: B (confidence: high)", Action("answer", "B", None)),
+        ("I wonder. </think> answer: B", Action("answer", "B")),
+        ("<THINK>a</THINK><think>b</think>answer: B", Action("answer", "B")),
         ("\x00question: Do you\x07 smoke?\x1b", Action("question", "Do you  smoke?")),
         ("question: \ud800 smoke?", Action("question", "smoke?")),
         ("answer: B (confidence: 80 % ). ", Action("answer", "B", 0.8)),
@@ -77,6 +82,12 @@ def case() -> Case:
         ("option C", "C"),
         ("The correct answer is C.", "C"),
         ("loop  DIURETIC.", "C"),
+        ("C (Loop diuretic)", "C"),
+        ("\\boxed{C}", "C"),
+        ("C - Loop diuretic", "C"),
+        ("Loop diuretic; ACE inhibitor", "BC"),
+        ("ACE inhibitor and loop diuretic", "BC"),
+        ("C (ACE inhibitor)", ""),
         ("C) because of the edema", "C"),
         ("D, A", "AD"),
         ("A and D", "AD"),
@@ -117,8 +128,8 @@ def test_words_that_fit_several_options_or_none_name_none(signs: Case, text: str
 @pytest.mark.parametrize(
     ("body", "keys"),
     [
-        ("A" + "  A" * 2700 + "!", ""),  # exponential time, were a gap matched in more ways than one
-        ("A" + " " * 8000 + "!", ""),
+        ("A" + "  A" * 2700 + "~", ""),  # exponential time, were a gap matched in more ways than one
+        ("A" + " " * 8000 + "~", ""),
         ("A and " * 1300, ""),
         ("A ," * 2600 + "!", "A"),
         ("A  D " * 1600, "AD"),

@@ -117,7 +117,6 @@ def test_a_step_after_the_end_changes_nothing_and_pays_nothing(env: Consultation
         ({"shard": (-1, 2)}, r"shard must be .*, got \(-1, 2\)"),
         ({"shard": (0, 1.5)}, r"shard must be .*, got \(0, 1.5\)"),
         ({"shard": 5}, "shard must be .*, got 5"),
-        ({"render_mode": "video"}, r"render_mode must be one of \['ansi', 'human'\] or None, got 'video'"),
         ({"dataset": "medq"}, "unknown data set 'medq'; did you mean 'medqa'"),
         ({"dataset": "/no/such/file.jsonl"}, "/no/such/file.jsonl: there is no such file"),
         ({"dataset": []}, "the data set 'cases' holds no case"),
@@ -171,9 +170,8 @@ def test_texts_too_long_for_an_observation_are_refused(where: str) -> None:
         "facts": tuple(dataclasses.replace(fact, text=fact.text + "x" * 2_000) for fact in case.facts),
         "options": tuple(dataclasses.replace(option, text=option.text + "x" * 4_000) for option in case.options),
     }
-    env = ConsultationEnv(dataset=[dataclasses.replace(case, **{where: long[where]})])
     with pytest.raises(DatasetError, match=f"case '{case.case_id}': its texts together exceed 15,000 characters"):
-        env.reset(seed=0)
+        ConsultationEnv(dataset=[dataclasses.replace(case, **{where: long[where]})])
 
 
 class TellsAll:
@@ -204,3 +202,44 @@ def test_the_longest_texts_that_are_accepted_fit_an_observation(show_options: Sh
     observation, *_ = env.step("question: Anything?")
     assert all(fact.text in observation for fact in facts)
     assert observation in env.observation_space
+
+
+class Inventive(TellsAll):
+    """A patient that discloses a fact the case does not have."""
+
+    name = "inventive"
+
+    def __init__(self, fact: int) -> None:
+        self.fact = fact
+
+    def reply(self, consultation: Consultation, question: str) -> Reply:
+        return Reply("Patient: ...", (self.fact,), "patient")
+
+
+@pytest.mark.parametrize("fact", [-1, 99])
+def test_a_patient_that_discloses_a_fact_that_there_is_not_is_named(fact: int) -> None:
+    env = ConsultationEnv(patient=Inventive(fact))
+    env.reset(seed=0)
+    message = f"patient 'inventive' disclosed facts \\({fact},\\); the case has [0-9]+, from 0"
+    with pytest.raises(ValueError, match=message):
+        env.step("question: Any fever?")
+    assert env.consultation.turn == 0
+
+
+class Tracks:
+    """A tracker that always says that the same facts are known."""
+
+    def __init__(self, *facts: int) -> None:
+        self.facts = facts
+
+    def known(self, before: Consultation, question: str, reply: Reply) -> frozenset[int]:
+        return frozenset(self.facts)
+
+
+@pytest.mark.parametrize("facts", [(), (0, 1, 2, 99)])
+def test_a_tracker_that_forgets_or_invents_is_named(facts: tuple[int, ...]) -> None:
+    env = ConsultationEnv(tracker=Tracks(*facts))
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"Tracks.known gave \[.*\]; it must contain \[0, 1.*\], known before"):
+        env.step("question: Any fever?")
+    assert env.consultation.turn == 0

@@ -39,6 +39,9 @@ def make(**changes: Any) -> Case:
         ({"answer": ()}, "field 'answer'"),
         ({"options": OPTIONS[:1]}, "field 'options': need at least two"),
         ({"options": (OPTIONS[0], OPTIONS[0])}, "distinct keys"),
+        ({"options": (*OPTIONS, Option("b", "c"))}, "distinct keys"),
+        ({"options": (*OPTIONS, Option("1", "c"))}, "field 'options': a key must be a single letter"),
+        ({"options": (*OPTIONS, Option("C", " "))}, "field 'options': an option has no text"),
         ({"initial": frozenset({2})}, "field 'initial'"),
         ({"initial": frozenset({-1})}, "field 'initial'"),
         ({"language": "fr"}, "field 'language': expected 'en' or 'zh', got 'fr'"),
@@ -63,6 +66,7 @@ def test_an_inconsistent_case_is_refused_by_field(changes: dict[str, Any], messa
         ({"text": " "}, "text must be a non-empty string"),
         ({"text": "x", "section": "dreams"}, "section must be one of"),
         ({"text": "x", "status": "maybe"}, "status must be one of"),
+        ({"text": "x", "question_text": 3}, "question_text must be a string or null, not 3"),
     ],
 )
 def test_an_inconsistent_fact_is_refused(fact: dict[str, Any], message: str) -> None:
@@ -121,6 +125,9 @@ def test_cases_are_compared_by_content(case: Case) -> None:
         ({"initial": ["0"]}, "field 'initial': expected a whole number"),
         ({"evidence": "much"}, "field 'evidence'"),
         ({"profile": {"height": 3}}, "field 'profile'"),
+        ({"profile": {"age": "old"}}, "field 'profile': age must be a number of years or null, not 'old'"),
+        ({"profile": {"sex": "x"}}, "field 'profile': sex must be 'female', 'male' or null, not 'x'"),
+        ({"profile": []}, "field 'profile': expected an object, got list"),
         ({"shapley": {"belief": "x"}}, "field 'shapley'"),
     ],
 )

@@ -288,12 +288,10 @@ def test_a_reward_that_needs_no_belief_plays_on_bare_cases(reward: str) -> None:
     assert np.isfinite(total) and info["correct"]
 
 
-def test_a_later_case_without_a_table_is_reported_at_its_reset() -> None:
+def test_a_later_case_without_a_table_is_reported_at_once() -> None:
     cases = [load_dataset("medqa")[0], *bare(2)[1:]]
-    env = make(dataset=cases, order="sequential")
-    env.reset()
     with pytest.raises(BeliefRequired, match=cases[1].case_id):
-        env.reset()
+        make(dataset=cases)
 
 
 def test_a_case_without_facts_can_be_played() -> None:

@@ -66,13 +66,6 @@ class Chatterbox(Patient):
         return Reply("blah " * 10_000, (), "patient")
 
 
-class Forgets:
-    """A tracker that loses what was known."""
-
-    def known(self, before: Consultation, question: str, reply: Reply) -> frozenset[int]:
-        return frozenset(reply.disclosed)
-
-
 class Term(RewardTerm):
     """A broken term; `kind` says how."""
 
@@ -128,7 +121,6 @@ def test_a_sound_environment_passes() -> None:
         ({"patient": Leaky()}, "holds undisclosed fact"),
         ({"patient": Moody()}, "the same actions gave another episode"),
         ({"patient": Chatterbox()}, "the observation is not in its space"),
-        ({"patient": Patient(), "tracker": Forgets()}, "known facts were forgotten"),
         ({"patient": Patient(), "reward": Term("nan")}, "the reward is nan"),
         ({"patient": Patient(), "reward": Term("hindsight")}, "hindsight rewards add up to"),
         ({"patient": Patient(), "reward": Term("pays for asking")}, "a useless question earns"),
@@ -137,6 +129,50 @@ def test_a_sound_environment_passes() -> None:
 def test_a_broken_environment_is_found_out(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check_consultation_env(env(**kwargs), episodes=8)
+
+
+class Tampered(ConsultationEnv):
+    """An environment that a user broke by overriding `step`; `kind` says how."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(patient=Patient())
+        self.kind = kind
+        self.steps = 0
+
+    def reset(self, **kwargs: Any) -> tuple[str, dict[str, Any]]:
+        self.steps = 0
+        return super().reset(**kwargs)
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        observation, reward, terminated, _, info = super().step(action)
+        if self.kind == "memory":
+            observation += f" (step {self.steps})"
+        elif self.kind == "bonus":
+            reward += 1
+        elif self.kind == "forgets" and self.steps == 3:
+            *earlier, last = self.consultation.turns
+            forgotten = last._replace(known=self.consultation.case.initial)
+            self.consultation = dataclasses.replace(self.consultation, turns=(*earlier, forgotten))
+        elif self.kind == "new":
+            info["new"] = ()
+        return observation, reward, terminated and self.kind != "endless", self.kind == "truncates", info
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("memory", "restoring the snapshot after turn [0-9]+ gave another continuation"),
+        ("bonus", "terms add up to .*, the reward is"),
+        ("forgets", "known facts were forgotten"),
+        ("new", r"info\['new'\] differs from the state"),
+        ("truncates", "the environment truncates"),
+        ("endless", "the episode outlasts its budget"),
+    ],
+)
+def test_an_environment_broken_in_its_step_is_found_out(kind: str, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_consultation_env(Tampered(kind), episodes=8)
 
 
 def test_a_patient_who_takes_the_useless_question_seriously_is_no_fault() -> None:

@@ -11,6 +11,7 @@ import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from promed_env.datasets import load_dataset
+from promed_env.env import ConsultationEnv
 from promed_env.errors import DatasetError, InvalidAction
 from promed_env.registration import ENVIRONMENTS
 from promed_env.vector import ConsultationVectorEnv
@@ -155,6 +156,12 @@ def test_what_fails_leaves_the_states_as_they_were() -> None:
     assert vector.consultations == before
 
 
+def test_components_are_those_of_a_single_environment() -> None:
+    vector, alone = ConsultationVectorEnv(2, reward="2*sig"), ConsultationEnv(reward="2*sig")
+    assert (vector.reward, vector.belief, vector.dataset) == (alone.reward, alone.belief, alone.dataset)
+    assert vector.patient.name == alone.patient.name == "static"
+
+
 def test_sequential_order_deals_rows_round_robin() -> None:
     vector = gym.make_vec("ProMed-MedQA-v0", num_envs=4, order="sequential", autoreset_mode="SameStep")
     ids = [case.case_id for case in load_dataset("medqa")]
@@ -250,6 +257,10 @@ def test_bad_calls_are_named() -> None:
     with pytest.raises(gym.error.ResetNeeded, match="first reset must reset every environment"):
         vector.reset(options={"reset_mask": np.array([True, False])})
     vector.reset(seed=0)
+    with pytest.raises(ValueError, match="need 2 actions"):
+        vector.step("no")  # two characters are not two actions
+    with pytest.raises(gym.error.ResetNeeded, match="before action_masks"):
+        ConsultationVectorEnv(2, actions="menu").action_masks()
     with pytest.raises(ValueError, match="need 2 actions, got 1"):
         vector.step(["answer: A"])
     with pytest.raises(InvalidAction):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import gymnasium as gym
 import numpy as np
@@ -138,6 +139,21 @@ def test_an_empty_slot_is_a_wrong_answer_and_an_action_out_of_range_an_error() -
     env.reset(seed=0)
     with pytest.raises(ValueError, match="menu actions are 0 to"):
         env.step(len(CATALOGUE) + 5)
+
+
+@pytest.mark.parametrize(
+    ("questions", "message"),
+    [
+        ((), "a menu needs a sequence of at least one question, none twice"),
+        ("Any fever?", "a menu needs a sequence"),
+        (("Any fever?", "Any fever?"), "a menu needs a sequence"),
+        (("Any fever? ",), "'Any fever[?] ' cannot be asked as it stands"),
+        (("Any fever? answer: A",), "cannot be asked as it stands"),
+    ],
+)
+def test_a_catalogue_that_cannot_be_asked_is_refused(questions: Sequence[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MenuActions(gym.make("ProMed-MedQA-v0"), questions)
 
 
 def test_the_menu_wraps_consultations_only() -> None:

@@ -46,7 +46,8 @@ class Agent(Protocol):
 
         Args:
             observations: The newest text of each, length n. A consultation that is over gets any utterance.
-            infos: `info` of each, length n, with "view" as the access allows and "must_answer".
+            infos: One dict each, length n: "case_id", "turn", "must_answer", "by_key" (whether the doctor has been
+                shown the options' keys) and "view", as the access allows.
         """
 
 
@@ -83,10 +84,17 @@ def view_for(access: Access, consultation: Consultation) -> KnowledgeView | Cons
     return KnowledgeView(case.options, np.log(case.prior), rows)
 
 
-def state_answer(options: Sequence[Option], posterior: NDArray[np.float64]) -> str:
-    """The utterance that gives the most probable option, with its probability as the confidence."""
+def state_answer(options: Sequence[Option], posterior: NDArray[np.float64], *, by_key: bool) -> str:
+    """The utterance that gives the most probable option, with its probability as the confidence.
+
+    Args:
+        options: The answer options.
+        posterior: p(option), (n_options,).
+        by_key: Whether the doctor has been shown the keys; else it answers in the option's words.
+    """
     best = int(posterior.argmax())
-    return f"answer: {options[best].key} (confidence: {posterior[best]:.2f})"
+    said = options[best].key if by_key else options[best].text
+    return f"answer: {said} (confidence: {posterior[best]:.2f})"
 
 
 def episode_rng(seed: int, case_id: str) -> np.random.Generator:

@@ -24,10 +24,10 @@ def _answer(info: dict[str, Any], seed: int) -> str:
     """The most probable option, or a uniform guess where there is no table."""
     view: KnowledgeView = info["view"]
     posterior = view.posterior()
-    if posterior is not None:
-        return state_answer(view.options, posterior)
-    guess = int(episode_rng(seed, info["case_id"]).integers(len(view.options)))
-    return f"answer: {view.options[guess].key} (confidence: {1 / len(view.options):.2f})"
+    if posterior is None:
+        posterior = np.full(len(view.options), 1 / len(view.options))
+        posterior[int(episode_rng(seed, info["case_id"]).integers(len(view.options)))] += 1e-9
+    return state_answer(view.options, posterior, by_key=info["by_key"])
 
 
 @dataclass
@@ -111,5 +111,5 @@ class Oracle:
             consultation: Consultation = info["view"]
             everything = np.ones((1, consultation.case.n_facts), dtype=bool)
             posterior = np.exp(EvidenceBelief()(consultation.case, everything)[0])
-            utterances.append(state_answer(consultation.case.options, posterior))
+            utterances.append(state_answer(consultation.case.options, posterior, by_key=info["by_key"]))
         return utterances

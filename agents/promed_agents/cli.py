@@ -18,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 import promed_env
 from promed_agents.evaluate import Evaluation, Setting, evaluate, write_results
@@ -41,7 +42,7 @@ Dataset = Annotated[
     str | None,
     typer.Option(help="Registered name, or path of a file of cases (JSON Lines). Default: the environment's own."),
 ]
-Seed = Annotated[int, typer.Option(help="Base seed; case i gets seed + i.")]
+Seed = Annotated[int, typer.Option(min=0, help="Base seed; case i gets seed + i.")]
 Patient = Annotated[str, typer.Option(help="Who replies: static or lexical.")]
 MaxQuestions = Annotated[int, typer.Option(help="Turns before the doctor must answer.")]
 FactsPerReply = Annotated[int, typer.Option(help="Most facts in one reply.")]
@@ -74,6 +75,9 @@ def evaluate_command(
     facts_per_reply: FactsPerReply = 3,
     max_questions: MaxQuestions = 10,
     show_options: ShowOptions = "always",
+    initial: Annotated[
+        str, typer.Option(help="Facts stated at the start: dataset, first, half or a number.")
+    ] = "dataset",
     seed: Seed = 0,
     show: Annotated[bool, typer.Option(help="Print one full consultation with the SIG of each question.")] = True,
     out: Annotated[Path | None, typer.Option(help="Folder for results.json: summaries and dialogues.")] = None,
@@ -83,7 +87,16 @@ def evaluate_command(
     Example: promed evaluate ProMed-MedQA-v0 --agent scripted --agent greedy --out results
     """
     setting = Setting(
-        env_id, dataset, split, patient, reward, facts_per_reply, max_questions, show_options, "dataset", seed
+        env_id,
+        dataset,
+        split,
+        patient,
+        reward,
+        facts_per_reply,
+        max_questions,
+        show_options,
+        int(initial) if initial.isdecimal() else initial,
+        seed,
     )
     console = Console()
     try:
@@ -91,6 +104,9 @@ def evaluate_command(
         tabled = all(case.evidence is not None for case in cases)
         names = agent or [name for name in AGENTS if tabled or name not in NEEDS_TABLE]
         doctors = [make_agent(name, seed) for name in names]
+        setting.make(cases[:1])  # reports a bad argument before anything is played
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
         label = describe(make_patient(patient, facts_per_reply=facts_per_reply))
         console.print(heading(setting, cases, label), highlight=False)
         evaluations: list[Evaluation] = []
@@ -104,12 +120,13 @@ def evaluate_command(
                 if not example or doctor.name == "greedy":
                     example = finished
         if show:
-            console.print("\nOne consultation with the SIG of each question:", style="bold")
-            telling = max(example, key=lambda pair: pair[0].fact_recall)
+            telling = max(example, key=lambda pair: len(pair[0].known - pair[0].case.initial))
+            valued = telling[1].sig_for(telling[0].case) is not None
+            console.print(f"\nOne consultation{' with the SIG of each question' if valued else ''}:", style="bold")
             console.print(Padding(transcript(*telling), (0, 0, 1, 0)))
         console.print(results_table(evaluations))
         if out is not None:
-            console.print(f"results written to {write_results(evaluations, out)}")
+            console.print(Text(f"results written to {write_results(evaluations, out)}"))
     except (ProMedError, ValueError, OSError) as error:
         _fail(error)
 
@@ -126,7 +143,7 @@ def _progress(console: Console) -> Progress:
 
 
 def _fail(error: Exception) -> None:
-    Console(stderr=True).print(f"[bold red]Error:[/] {error}", highlight=False)
+    Console(stderr=True).print(Text.assemble(("Error: ", "bold red"), str(error)))
     raise typer.Exit(1)
 
 
@@ -139,7 +156,7 @@ def play_command(
     facts_per_reply: FactsPerReply = 3,
     max_questions: MaxQuestions = 10,
     show_options: ShowOptions = "always",
-    seed: Annotated[int | None, typer.Option(help="Seed of the draw.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the draw.")] = None,
 ) -> None:
     """Be the doctor in the terminal, and see what each question was worth."""
     setting = Setting(env_id, dataset, patient=patient)

@@ -1,6 +1,6 @@
 """Evaluation: play every case once, and sum up what happened.
 
-    result = evaluate(make_agent("scripted"), "ProMed-MedQA-v0", seed=0)
+    result = evaluate(make_agent("scripted"), Setting("ProMed-MedQA-v0", seed=0))
     result.summaries["all"].accuracy, result.summaries["all"].accuracy_interval
 
 Cases are played in the order of the data set through a `ConsultationVectorEnv`; case i gets the seed `seed + i`,
@@ -249,6 +249,7 @@ def _play(
                 "case_id": state.case.case_id,
                 "turn": state.turn,
                 "must_answer": state.must_answer,
+                "by_key": env.dynamics.options_shown(state),
                 "view": view_for(agent.access, state),
             }
             for state in env.consultations

@@ -65,9 +65,9 @@ class Greedy:
         Raises:
             BeliefRequired: A case has no evidence table.
         """
-        return [self._turn(info["view"]) for info in infos]
+        return [self._turn(info["view"], info["by_key"]) for info in infos]
 
-    def _turn(self, consultation: Consultation) -> str:
+    def _turn(self, consultation: Consultation, by_key: bool) -> str:
         case = consultation.case
         known = np.zeros((1, case.n_facts), dtype=bool)
         known[0, list(consultation.known)] = True
@@ -75,7 +75,7 @@ class Greedy:
         asked = {turn.text for turn in consultation.turns}
         open_facts = [i for i in range(case.n_facts) if not known[0, i] and _question(case, i) not in asked]
         if consultation.must_answer or not open_facts or posterior.max() >= self.stop_at:
-            return state_answer(case.options, posterior)
+            return state_answer(case.options, posterior, by_key=by_key)
         assert case.evidence is not None
         gains = expected_information_gain(posterior, case.evidence[open_facts])
         return f"question: {_question(case, open_facts[int(gains.argmax())])}"

@@ -7,18 +7,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from promed_env.actions import parse_action
+from promed_env.actions import parse_action, resolve_answer
 from promed_env.env import ConsultationEnv
 
 __all__ = ["play"]
 
-HELP = "Type a question, or answer with an option's letter. Ctrl-D leaves."
+HELP = {
+    "always": "Type a question, or answer with an option's letter. Ctrl-D leaves.",
+    "at_answer": 'Type a question; "answer: ready" shows the options. Ctrl-D leaves.',
+    "never": 'Type a question, or "answer: " and the answer in words. Ctrl-D leaves.',
+}
 
 
 def play(env: gym.Env[str, str], console: Console, *, seed: int | None = None, case_id: str | None = None) -> None:
     """Play one consultation; after each question its reply and its SIG are printed.
 
-    A line without `question:` or `answer:` is an answer if it is an option's letter, and a question otherwise.
+    A line without `question:` or `answer:` is an answer if it names an option, and a question otherwise.
 
     Args:
         env: An environment of consultations with render_mode "human".
@@ -29,7 +33,7 @@ def play(env: gym.Env[str, str], console: Console, *, seed: int | None = None, c
     base = env.unwrapped
     assert isinstance(base, ConsultationEnv)
     env.reset(seed=seed, options={"case_id": case_id} if case_id else None)
-    console.print(HELP, style="dim")
+    console.print(HELP[base.dynamics.show_options], style="dim")
     total, terminated = 0.0, False
     while not terminated:
         left = base.consultation.questions_left
@@ -41,7 +45,9 @@ def play(env: gym.Env[str, str], console: Console, *, seed: int | None = None, c
         if not line:
             continue
         if parse_action(line).kind == "invalid":
-            line = f"answer: {line}" if line.upper() in base.consultation.case.keys else f"question: {line}"
+            state = base.consultation
+            named = resolve_answer(line, state.case, keys=base.dynamics.options_shown(state))
+            line = f"answer: {line}" if named else f"question: {line}"
         _, reward, terminated, _, _ = env.step(line)
         total += float(reward)
     final = base.consultation

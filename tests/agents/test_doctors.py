@@ -85,7 +85,9 @@ def test_greedy_never_reads_how_a_fact_turned_out(cases: CaseDataset) -> None:
         hidden = list(case.hidden)
         evidence[hidden] = np.log1p(-np.exp(evidence[hidden]))
         negated = dataclasses.replace(case, evidence=evidence, shapley=None)
-        first, second = (Greedy(stop_at=1.1).act([""], [{"view": Consultation(c)}]) for c in (case, negated))
+        first, second = (
+            Greedy(stop_at=1.1).act([""], [{"view": Consultation(c), "by_key": True}]) for c in (case, negated)
+        )
         assert first == second
 
 
@@ -140,3 +142,12 @@ def test_the_generator_of_an_episode_depends_on_seed_and_case_only() -> None:
     draws = {(seed, case): episode_rng(seed, case).integers(2**31) for seed in (0, 1) for case in ("a:1", "a:2")}
     assert len(set(draws.values())) == 4
     assert episode_rng(0, "a:1").integers(2**31) == draws[0, "a:1"]
+
+
+@pytest.mark.parametrize("show_options", ["always", "at_answer", "never"])
+def test_doctors_answer_in_the_words_that_the_setting_understands(cases: CaseDataset, show_options: str) -> None:
+    for name, turns in (("oracle", 1), ("reactive", 1), ("greedy", None)):
+        result = evaluate(make_agent(name), Setting(show_options=show_options), cases)
+        always = evaluate(make_agent(name), Setting(), cases)
+        assert [e.chosen for e in result.episodes] == [e.chosen for e in always.episodes]
+        assert turns is None or {len(e.turns) for e in result.episodes} == {turns}
