@@ -101,7 +101,7 @@ class Dynamics:
         if after.finished:
             named_nothing = turn.kind == "answer" and not turn.chosen
             return phrases.over(language, due=turn.kind == "invalid", unknown=named_nothing)
-        left = phrases.budget(language, after.questions_left)
+        left = phrases.budget(language, 0 if turn.kind == "answer" else after.max_questions - len(after.turns))
         if turn.reply is not None:
             text = turn.reply.text
         elif turn.kind == "invalid":

@@ -358,6 +358,10 @@ class DistributedReward(RewardTerm):
         """The sum of all shares, at the end."""
         return float(self.hindsight(after).sum()) if after.finished and not before.finished else 0.0
 
+    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
+        """See `RewardTerm.batch`; only what has finished is paid."""
+        return [self(befores[i], after) if after.finished else 0.0 for i, after in enumerate(afters)]
+
     def hindsight(self, final: Consultation) -> NDArray[np.float64]:
         """The share of every turn, (n_turns,); zero before the end."""
         if not final.finished:
@@ -384,6 +388,10 @@ class _FinalTerm(RewardTerm):
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """The grade, at the end."""
         return self.grade(after) if after.finished and not before.finished else 0.0
+
+    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
+        """See `RewardTerm.batch`; only what has finished is graded."""
+        return [self(befores[i], after) if after.finished else 0.0 for i, after in enumerate(afters)]
 
     def hindsight(self, final: Consultation) -> NDArray[np.float64]:
         """The grade on the last turn: (n_turns,)."""
@@ -425,6 +433,10 @@ class Format(RewardTerm):
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """See the class."""
         return -1.0 if after.turns[-1].kind == "invalid" else 0.0
+
+    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
+        """See `RewardTerm.batch`."""
+        return [-1.0 if after.turns[-1].kind == "invalid" else 0.0 for after in afters]
 
     def hindsight(self, final: Consultation) -> NDArray[np.float64]:
         """-1 on every invalid turn: (n_turns,)."""

@@ -240,6 +240,8 @@ class Tracks:
 def test_a_tracker_that_forgets_or_invents_is_named(facts: tuple[int, ...]) -> None:
     env = ConsultationEnv(tracker=Tracks(*facts))
     env.reset(seed=0)
-    with pytest.raises(ValueError, match=r"Tracks.known gave \[.*\]; it must contain \[0, 1.*\], known before"):
+    with pytest.raises(
+        ValueError, match=r"Tracks.known gave \[.*\]; it must contain what was known before, \[0, 1.*\]"
+    ):
         env.step("question: Any fever?")
     assert env.consultation.turn == 0
