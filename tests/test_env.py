@@ -329,4 +329,5 @@ def test_data_sets_can_be_files(tmp_path: Path) -> None:
     write_jsonl(load_dataset("medqa")[:2], path)
     env = make(dataset=path)
     assert len(env.dataset) == 2
-    assert "mine" in env.reset(seed=0)[1]["dataset"]
+    label = env.reset(seed=0)[1]["dataset"]
+    assert "mine" in label and label.endswith("2 of them synthetic vignettes, not reviewed by clinicians")

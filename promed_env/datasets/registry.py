@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
@@ -201,10 +201,16 @@ def _file(path: Path, format: str) -> CaseDataset:
     return CaseDataset(
         name=f"{name}/{path.stem}",
         cases=cases,
-        description=f"{len(cases)} {chosen.title} ({path.name})",
+        description=f"{len(cases)} {chosen.title} ({path.name}){_notice(cases)}",
         licence=chosen.licence,
         report=LoadReport.of(cases),
     )
+
+
+def _notice(cases: Sequence[Case]) -> str:
+    """What must be said of bundled cases wherever they go, if some of the cases are."""
+    synthetic = sum(case.source.endswith("-sample") for case in cases)
+    return f"; {synthetic} of them synthetic vignettes, not reviewed by clinicians" if synthetic else ""
 
 
 def _detect(row: Row) -> str:
