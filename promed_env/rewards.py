@@ -310,6 +310,29 @@ class SIG(RewardTerm):
             _require(case, self.belief, f"SIG (game {self.game!r})", annotation=True)
 
 
+class _FinalTerm(RewardTerm):
+    """A term that is paid with the answer only, when it is known."""
+
+    def grade(self, final: Consultation) -> float:
+        """What the answer earns."""
+        raise NotImplementedError(f"{type(self).__name__} must define grade(final)")
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """The grade, at the end."""
+        return self.grade(after) if after.finished and not before.finished else 0.0
+
+    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
+        """See `RewardTerm.batch`; only what has finished is graded."""
+        return [self(befores[i], after) if after.finished else 0.0 for i, after in enumerate(afters)]
+
+    def hindsight(self, final: Consultation) -> NDArray[np.float64]:
+        """The grade on the last turn: (n_turns,)."""
+        earned = np.zeros(final.turn)
+        if final.finished:
+            earned[-1] = self.grade(final)
+        return earned
+
+
 class Distribution(Protocol):
     """How a final reward is given back to the turns that earned it."""
 
@@ -340,7 +363,7 @@ class Evenly:
 
 
 @dataclass(frozen=True)
-class DistributedReward(RewardTerm):
+class DistributedReward(_FinalTerm):
     """A final reward that depends on how the answer was reached.
 
     `step` pays its whole sum at the end, when it is known; `hindsight` gives it to the turns as the distribution says.
@@ -354,13 +377,9 @@ class DistributedReward(RewardTerm):
     sig: SIG = SIG()
     name = "distributed"
 
-    def __call__(self, before: Consultation, after: Consultation) -> float:
-        """The sum of all shares, at the end."""
-        return float(self.hindsight(after).sum()) if after.finished and not before.finished else 0.0
-
-    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
-        """See `RewardTerm.batch`; only what has finished is paid."""
-        return [self(befores[i], after) if after.finished else 0.0 for i, after in enumerate(afters)]
+    def grade(self, final: Consultation) -> float:
+        """The sum of all shares."""
+        return float(self.hindsight(final).sum())
 
     def hindsight(self, final: Consultation) -> NDArray[np.float64]:
         """The share of every turn, (n_turns,); zero before the end."""
@@ -376,29 +395,6 @@ class DistributedReward(RewardTerm):
     def check(self, case: Case) -> None:
         """See `RewardTerm.check`."""
         self.sig.check(case)
-
-
-class _FinalTerm(RewardTerm):
-    """A term that pays for the answer only."""
-
-    def grade(self, final: Consultation) -> float:
-        """What the answer earns."""
-        raise NotImplementedError(f"{type(self).__name__} must define grade(final)")
-
-    def __call__(self, before: Consultation, after: Consultation) -> float:
-        """The grade, at the end."""
-        return self.grade(after) if after.finished and not before.finished else 0.0
-
-    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
-        """See `RewardTerm.batch`; only what has finished is graded."""
-        return [self(befores[i], after) if after.finished else 0.0 for i, after in enumerate(afters)]
-
-    def hindsight(self, final: Consultation) -> NDArray[np.float64]:
-        """The grade on the last turn: (n_turns,)."""
-        earned = np.zeros(final.turn)
-        if final.finished:
-            earned[-1] = self.grade(final)
-        return earned
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from promed_agents.zoo import AGENTS, NEEDS_TABLE, make_agent
 from promed_env.consultation import Consultation
 from promed_env.dynamics import Dynamics
 from promed_env.errors import ProMedError
-from promed_env.patients import describe, make_patient
+from promed_env.patients import describe
 from promed_env.rendering import transcript
 
 app = typer.Typer(
@@ -104,10 +104,9 @@ def evaluate_command(
         tabled = all(case.evidence is not None for case in cases)
         names = agent or [name for name in AGENTS if tabled or name not in NEEDS_TABLE]
         doctors = [make_agent(name, seed) for name in names]
-        setting.make(cases[:1])  # reports a bad argument before anything is played
+        label = describe(setting.make(cases[:1]).patient)  # reports a bad argument before anything is played
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-        label = describe(make_patient(patient, facts_per_reply=facts_per_reply))
         console.print(heading(setting, cases, label), highlight=False)
         evaluations: list[Evaluation] = []
         example: list[tuple[Consultation, Dynamics]] = []

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promed_agents.base import Access, state_answer
-from promed_env.beliefs import EvidenceBelief
+from promed_env.beliefs import EvidenceBelief, posteriors
 from promed_env.case import Case
 from promed_env.consultation import Consultation
 
@@ -69,11 +69,9 @@ class Greedy:
 
     def _turn(self, consultation: Consultation, by_key: bool) -> str:
         case = consultation.case
-        known = np.zeros((1, case.n_facts), dtype=bool)
-        known[0, list(consultation.known)] = True
-        posterior = np.exp(EvidenceBelief()(case, known)[0])
+        posterior = np.exp(posteriors(EvidenceBelief(), [case], [consultation.known])[0])
         asked = {turn.text for turn in consultation.turns}
-        open_facts = [i for i in range(case.n_facts) if not known[0, i] and _question(case, i) not in asked]
+        open_facts = [i for i in range(case.n_facts) if i not in consultation.known and _question(case, i) not in asked]
         if consultation.must_answer or not open_facts or posterior.max() >= self.stop_at:
             return state_answer(case.options, posterior, by_key=by_key)
         assert case.evidence is not None

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from promed_env.beliefs import EvidenceBelief, key_log_probability
+from promed_env.beliefs import EvidenceBelief, key_log_probability, posteriors
 from promed_env.case import Case, Fact, Game, Language, Option, Profile, ShapleyAnnotation
 from promed_env.errors import DatasetError
 from promed_env.shapley import case_shapley
@@ -106,9 +106,8 @@ def annotate(case: Case) -> Case:
 
 def p_key(case: Case, known: Sequence[int]) -> float:
     """The evidence belief's probability of the key when the facts `known` are known."""
-    coalition = np.zeros((1, case.n_facts), dtype=bool)
-    coalition[0, list(known)] = True
-    return float(np.exp(key_log_probability(case, EvidenceBelief()(case, coalition))[0]))
+    (posterior,) = posteriors(EvidenceBelief(), [case], [frozenset(known)])
+    return float(np.exp(key_log_probability(case, posterior[None])[0]))
 
 
 def is_misleading(case: Case, fact: int) -> bool:
