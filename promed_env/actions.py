@@ -115,7 +115,8 @@ def resolve_answer(text: str, case: Case, *, keys: bool = True) -> tuple[str, ..
     """The option keys that an answer names.
 
     Accepts an option's text, a key ("C", "c)", "[C]", "C. Ceftriaxone", "C (Ceftriaxone)", "option C"), several keys
-    ("A, C", "A and C", "ABD") or several texts. What names no option of the case gives ().
+    ("A, C", "A and C", "ABD") or several texts. An option's aliases count as its text, unless the words are another
+    option's own. What names no option of the case gives ().
 
     Args:
         text: The answer without its marker.
@@ -157,12 +158,19 @@ def resolve_answer(text: str, case: Case, *, keys: bool = True) -> tuple[str, ..
 
 
 def _named(text: str, options: tuple[Option, ...]) -> str | None:
-    """The key of the one option with this text, to the letter or else in its words ("-0.45" and "0.45" share those)."""
+    """The key of the one option with this text, to the letter or else in its words ("-0.45" and "0.45" share those).
+
+    Aliases are tried last, so that no other name of an option takes the words that are another option's text.
+    """
     for form in (_folded, normalise):
         if wanted := form(text):
             keys = [option.key for option in options if form(option.text) == wanted]
             if len(keys) == 1:
                 return keys[0]
+    if wanted := normalise(text):
+        keys = [option.key for option in options if wanted in map(normalise, (option.text, *option.aliases))]
+        if len(keys) == 1:
+            return keys[0]
     return None
 
 

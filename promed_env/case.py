@@ -78,10 +78,21 @@ class Fact:
 
 @dataclass(frozen=True)
 class Option:
-    """One answer option: its key ("A") and its text."""
+    """One answer option.
+
+    Attributes:
+        key: A single letter ("A").
+        text: What it says.
+        aliases: Other names of the same thing, which an answer in words may use; never shown.
+    """
 
     key: str
     text: str
+    aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(alias, str) and alias.strip() for alias in self.aliases):
+            raise DatasetError(f"an option's aliases must be non-empty strings, not {list(self.aliases)!r}")
 
 
 @dataclass(frozen=True)
@@ -275,8 +286,12 @@ class Case:
         return dataclasses.replace(self, initial=initial, presentation=text, shapley=shapley)
 
     def to_json(self) -> dict[str, Any]:
-        """The canonical JSON object of this case (`schema_version` 1); `from_json` reads it back without loss."""
+        """The canonical JSON object of this case (`schema_version` 1); `from_json` reads it back without loss.
+
+        The field `aliases` (key -> names) is there only if an option has any.
+        """
         assert self.prior is not None
+        aliases = {option.key: list(option.aliases) for option in self.options if option.aliases}
         return {
             "schema_version": SCHEMA_VERSION,
             "case_id": self.case_id,
@@ -286,6 +301,7 @@ class Case:
             "presentation": self.presentation,
             "question": self.question,
             "options": {option.key: option.text for option in self.options},
+            **({"aliases": aliases} if aliases else {}),
             "answer": list(self.answer),
             "facts": [dataclasses.asdict(fact) for fact in self.facts],
             "initial": sorted(self.initial),
@@ -308,7 +324,7 @@ class Case:
             raise DatasetError(f"expected a JSON object, got {type(row).__name__}")
         if row.get("schema_version") != SCHEMA_VERSION:
             raise DatasetError(f"field 'schema_version': expected {SCHEMA_VERSION}, got {row.get('schema_version')!r}")
-        known = {item.name for item in dataclasses.fields(cls)} | {"schema_version"}
+        known = {item.name for item in dataclasses.fields(cls)} | {"schema_version", "aliases"}
         if unknown := sorted(set(row) - known):
             raise DatasetError(f"unknown field {unknown[0]!r}; the canonical fields are {', '.join(sorted(known))}")
 
@@ -324,12 +340,14 @@ class Case:
             except (TypeError, ValueError, AttributeError, KeyError) as error:
                 raise DatasetError(f"field {name!r}: {error}") from error
 
+        names = read("options", lambda value: {_text(key): _text(text) for key, text in _object(value).items()})
+        aliases: dict[str, tuple[str, ...]] = read("aliases", lambda value: _aliases(value, names), {})
         return cls(
             case_id=read("case_id", _text),
             source=read("source", _text),
             presentation=read("presentation", _text),
             question=read("question", _text),
-            options=read("options", lambda value: tuple(Option(_text(k), _text(v)) for k, v in _object(value).items())),
+            options=tuple(Option(key, text, aliases.get(key, ())) for key, text in names.items()),
             answer=read("answer", lambda value: tuple(_text(key) for key in _sequence(value))),
             facts=read("facts", lambda value: tuple(Fact(**_object(fact)) for fact in _sequence(value))),
             initial=read("initial", lambda value: frozenset(_index(item) for item in _sequence(value)), frozenset()),
@@ -360,6 +378,13 @@ def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DatasetError(f"expected an object, got {type(value).__name__}")
     return value
+
+
+def _aliases(value: Any, names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    aliases = {key: tuple(_text(alias) for alias in _sequence(listed)) for key, listed in _object(value).items()}
+    if unknown := sorted(set(aliases) - set(names)):
+        raise DatasetError(f"{unknown[0]!r} is not among the option keys {list(names)}")
+    return aliases
 
 
 def _index(value: Any) -> int:

@@ -14,7 +14,7 @@ from promed_env.actions import MAX_ACTION_LENGTH
 from promed_env.beliefs import Belief, make_belief
 from promed_env.case import Case
 from promed_env.consultation import Consultation, Tracker
-from promed_env.datasets import CaseDataset, load_dataset
+from promed_env.datasets import CaseDataset, GeneratedDataset, load_dataset
 from promed_env.dynamics import Dynamics
 from promed_env.errors import DatasetError
 from promed_env.patients import Patient, make_patient
@@ -60,6 +60,9 @@ class ConsultationEnv(gym.Env[str, str]):
 
     Registered Configurations:
         - `ProMed-MedQA-v0`: 60 original vignettes in the style of MedQA, with evidence tables.
+        - `ProMed-CMB-v0`: 30 original Chinese vignettes in the style of CMB, with evidence tables.
+        - `ProMed-PrimaryCare-v0`: a synthetic clinic: cases drawn without end from an original knowledge base.
+        - `ProMed-DDXPlus-v0`, `ProMed-AgentClinic-v0`: real data sets, which you fetch; paid for the diagnosis.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 1}  # noqa: RUF012 (Gymnasium's type)
@@ -68,7 +71,7 @@ class ConsultationEnv(gym.Env[str, str]):
         self,
         *,
         dataset: str | Path | Sequence[Case] = "medqa",
-        split: str = "sample",
+        split: str | None = None,
         patient: str | Patient = "static",
         belief: str | Belief | None = "evidence",
         reward: str | RewardTerm = "promed",
@@ -76,6 +79,7 @@ class ConsultationEnv(gym.Env[str, str]):
         initial: Initial = "dataset",
         max_questions: int = 10,
         facts_per_reply: int = 3,
+        reportable_only: bool = False,
         show_options: ShowOptions = "always",
         order: Order = "random",
         shard: tuple[int, int] = (0, 1),
@@ -84,15 +88,19 @@ class ConsultationEnv(gym.Env[str, str]):
         """Make the environment.
 
         Args:
-            dataset: A registered name, a path to a file of cases, a `CaseDataset` or a sequence of cases.
-            split: Which part of a registered data set.
-            patient: "static" (default), "lexical" or a `Patient`.
-            belief: "evidence" (the case's own table), a `Belief` or None; used by rewards that need one.
+            dataset: A registered name, a path to a file of cases, a data set or a sequence of cases.
+            split: Which part of a registered data set; None for its default.
+            patient: "static" (default), "lexical", "semantic", "knowledge", one of them in imperfections such as
+                "forgetful(static, 0.3)", or a `Patient`.
+            belief: "evidence" (the case's own table), "knowledge" (the knowledge base of the synthetic clinic), a
+                `Belief` or None; used by rewards that need one.
             reward: A preset, a weighted sum of terms as a string, or a `RewardTerm`.
             tracker: Which facts count as known; by default those that replies disclosed.
             initial: Facts stated at the start: as the data set says, the "first", the first "half", or the first k.
             max_questions: Turns before the doctor must answer.
             facts_per_reply: Most facts in one reply; for a patient given by name.
+            reportable_only: Asking brings out only what a patient can report, no finding of an examination or a test;
+                for a patient given by name.
             show_options: "always" (the paper), "at_answer" or "never".
             order: Draw cases at "random", or deal them in "sequential" order.
             shard: (index, count): deal rows index, index + count, ... only; for sequential order.
@@ -110,9 +118,9 @@ class ConsultationEnv(gym.Env[str, str]):
             raise ValueError(f"show_options must be one of {', '.join(get_args(ShowOptions))}, got {show_options!r}")
         self._belief = make_belief(belief)
         bound = make_reward(reward).bind(self._belief)
-        for case in self.source.cases:
+        for case in self.source.samples:
             bound.check(_opened(case, initial))
-        made = make_patient(patient, facts_per_reply=facts_per_reply)
+        made = make_patient(patient, facts_per_reply=facts_per_reply, reportable_only=reportable_only)
         self.dynamics = Dynamics(made, bound, tracker, show_options, self.source.label)
         self.action_space = Utterance(MAX_ACTION_LENGTH)
         self.observation_space = Utterance(MAX_OBSERVATION_LENGTH)
@@ -121,7 +129,7 @@ class ConsultationEnv(gym.Env[str, str]):
         self._consultation: Consultation | None = None
 
     @property
-    def dataset(self) -> CaseDataset:
+    def dataset(self) -> CaseDataset | GeneratedDataset:
         """The cases."""
         return self.source.cases
 
@@ -225,16 +233,17 @@ class CaseSource:
     def __init__(
         self,
         dataset: str | Path | Sequence[Case],
-        split: str,
+        split: str | None,
         initial: Initial,
         order: Order,
         shard: tuple[int, ...],
         max_questions: int,
     ) -> None:
         """Check and keep the arguments of `ConsultationEnv` that decide what is dealt."""
+        self.cases: CaseDataset | GeneratedDataset
         if isinstance(dataset, str | Path):
             self.cases = load_dataset(dataset, split)
-        elif isinstance(dataset, CaseDataset):
+        elif isinstance(dataset, CaseDataset | GeneratedDataset):
             self.cases = dataset
         else:
             self.cases = CaseDataset("cases", _checked(dataset))
@@ -254,6 +263,11 @@ class CaseSource:
         self.label = f"{self.cases.name}: {self.cases.description}" if self.cases.description else self.cases.name
         self.initial, self.order, self.shard, self.max_questions = initial, order, shard, max_questions
         self._dealt = 0
+
+    @property
+    def samples(self) -> Sequence[Case]:
+        """Cases that show what all are like: all, or one of those that are made alike."""
+        return [self.cases[0]] if isinstance(self.cases, GeneratedDataset) else self.cases
 
     def rewind(self) -> None:
         """Begin a sequential order anew."""

@@ -10,6 +10,10 @@ __all__ = ["ENVIRONMENTS", "register_environments"]
 
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "ProMed-MedQA-v0": {"dataset": "medqa"},
+    "ProMed-CMB-v0": {"dataset": "cmb"},
+    "ProMed-PrimaryCare-v0": {"dataset": "primarycare", "patient": "knowledge", "belief": "knowledge"},
+    "ProMed-DDXPlus-v0": {"dataset": "ddxplus", "reward": "diagnosis"},
+    "ProMed-AgentClinic-v0": {"dataset": "agentclinic", "reward": "diagnosis", "show_options": "never"},
 }
 """Environment id -> keyword arguments of `ConsultationEnv`."""
 

@@ -2,7 +2,8 @@
 
 `shapley_values` works on any game `value_fn: (m, n) bool -> (m,)`. `case_shapley` states the two games of a case
 (`docs/sig.md`): players are its facts and v(S) = log p(key | facts S), either from nothing ("all", the paper's) or
-given the presentation ("presentation": initial facts are always in and have value 0).
+given the presentation ("presentation": initial facts are always in and have value 0). `table_shapley` is the fast way
+for beliefs under which facts are independent given the option.
 
 Sources: L. S. Shapley (1953), "A value for n-person games"; antithetic permutations: Mitchell et al. (2022),
 https://arxiv.org/abs/2104.12199; paired KernelSHAP regression: Covert & Lee (2021), https://arxiv.org/abs/2012.01536.
@@ -10,7 +11,7 @@ https://arxiv.org/abs/2104.12199; paired KernelSHAP regression: Covert & Lee (20
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
@@ -19,15 +20,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from promed_env.beliefs import Belief, key_log_probability
+from promed_env.beliefs import Belief, TableBelief, key_columns, key_log_probability
 from promed_env.case import Case, Game
 
-__all__ = ["ShapleyEstimate", "ValueFunction", "case_shapley", "shapley_values"]
+__all__ = ["ShapleyEstimate", "ValueFunction", "case_shapley", "shapley_values", "table_shapley"]
 
 ValueFunction = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
 Method = Literal["auto", "exact", "permutation", "kernel"]
 
 DEFAULT_BUDGET = 1 << 16
+DEFAULT_PAIRS = 64
+_PAIR_CHUNK = 8
 _CHUNK = 1 << 15  # coalitions per call of the characteristic function
 _JACKKNIFE_GROUPS = 20
 _MAX_EXACT = 24  # 2**24 values are 128 MiB
@@ -237,6 +240,62 @@ def _regress(game: _Memo, pairs: NDArray[np.bool_]) -> tuple[NDArray[np.float64]
     return phi, np.sqrt((groups - 1) / groups * (spread**2).sum(axis=0))
 
 
+def table_shapley(
+    evidence: NDArray[np.float64],
+    log_prior: NDArray[np.float64],
+    keys: Sequence[int],
+    *,
+    pairs: int = DEFAULT_PAIRS,
+    seed: int | np.random.Generator = 0,
+) -> ShapleyEstimate:
+    """Shapley values of facts that are independent given the option, for log p(key | facts): (n_facts,), in nats.
+
+    One permutation is one cumulative sum over the rows of the table. Rows that are equal for all options are null
+    players: their value is exactly 0, and they are left out of the permutations.
+
+    Args:
+        evidence: log p(fact as stated | option), (n_facts, n_options).
+        log_prior: log p(option), or any log-weights from which the game starts, (n_options,).
+        keys: Columns of the right options.
+        pairs: Antithetic pairs of permutations, at least 2.
+        seed: Seed or generator.
+
+    Returns:
+        The estimate, method "permutation"; `evaluations` counts coalitions with repetitions. The values add up to
+        v(N) - v(empty).
+
+    Raises:
+        ValueError: Fewer than two pairs.
+    """
+    if pairs < 2:
+        raise ValueError(f"a standard error needs at least 2 pairs of permutations, got {pairs}")
+    rng = np.random.default_rng(seed)
+    values, stderr = np.zeros(len(evidence)), np.zeros(len(evidence))
+    players = np.flatnonzero(np.ptp(evidence, axis=1) > 0)
+    n = len(players)
+    if n == 0:
+        return ShapleyEstimate(values, stderr, 0, "permutation")
+    rows = evidence[players]
+    forward = rng.permuted(np.tile(np.arange(n), (pairs, 1)), axis=1)
+    total = np.empty((pairs, n))
+    for start in range(0, pairs, _PAIR_CHUNK):  # in blocks that stay in the processor's cache
+        order = forward[start : start + _PAIR_CHUNK]
+        gains = np.zeros(order.shape)
+        for direction in (order, order[:, ::-1]):
+            scores = np.empty((len(order), n + 1, len(log_prior)))
+            scores[:, 0] = log_prior
+            np.cumsum(rows[direction], axis=1, out=scores[:, 1:])
+            scores[:, 1:] += log_prior
+            scores -= scores.max(axis=2, keepdims=True)
+            np.exp(scores, out=scores)
+            v = np.log(scores[:, :, keys].sum(axis=2)) - np.log(scores.sum(axis=2))
+            gains[np.arange(len(order))[:, None], direction] += np.diff(v, axis=1) / 2
+        total[start : start + _PAIR_CHUNK] = gains
+    values[players] = total.mean(axis=0)
+    stderr[players] = total.std(axis=0, ddof=1) / np.sqrt(pairs)
+    return ShapleyEstimate(values, stderr, 2 * pairs * n + 1, "permutation")
+
+
 @lru_cache(maxsize=4096)
 def case_shapley(
     case: Case,
@@ -255,7 +314,8 @@ def case_shapley(
         belief: A hashable belief that covers the case.
         game: "all": v(N) - v(empty) is shared among all facts. "presentation": v(N) - v(initial) among the hidden ones.
         budget: See `shapley_values`.
-        method: See `shapley_values`.
+        method: See `shapley_values`. Where `auto` cannot be exact and the belief has a table, `table_shapley` samples
+            64 pairs of permutations, whatever the budget.
         seed: See `shapley_values`.
         target_stderr: See `shapley_values`.
 
@@ -269,6 +329,13 @@ def case_shapley(
     base = np.zeros(case.n_facts, dtype=bool)
     if game == "presentation":
         base[list(case.initial)] = True
+    exact = len(players) <= _MAX_EXACT and 1 << len(players) <= budget
+    if method == "auto" and not exact and target_stderr is None and isinstance(belief, TableBelief):
+        evidence, log_prior = belief.table(case)
+        estimate = table_shapley(
+            evidence[players], log_prior + evidence[base].sum(axis=0), key_columns(case), seed=seed
+        )
+        return _of_all(estimate, players, case.n_facts)
 
     def value_fn(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         facts = np.tile(base, (len(coalitions), 1))
@@ -278,7 +345,12 @@ def case_shapley(
     estimate = shapley_values(
         value_fn, len(players), budget=budget, method=method, seed=seed, target_stderr=target_stderr
     )
-    values, stderr = np.zeros(case.n_facts), np.zeros(case.n_facts)
+    return _of_all(estimate, players, case.n_facts)
+
+
+def _of_all(estimate: ShapleyEstimate, players: NDArray[np.int64], n: int) -> ShapleyEstimate:
+    """The players' estimate with zeros for the other facts: arrays (n,), read-only."""
+    values, stderr = np.zeros(n), np.zeros(n)
     values[players], stderr[players] = estimate.values, estimate.stderr
     values.setflags(write=False)
     stderr.setflags(write=False)

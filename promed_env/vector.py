@@ -76,7 +76,7 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         self.dataset, self.belief, self.dynamics = single.dataset, single.belief, single.dynamics
         source = single.source
         self._sources = [
-            CaseSource(source.cases, "", source.initial, source.order, (index, num_envs), source.max_questions)
+            CaseSource(source.cases, None, source.initial, source.order, (index, num_envs), source.max_questions)
             for index in range(num_envs)
         ]
         self.single_action_space = single.action_space if self._menu is None else self._menu.action_space

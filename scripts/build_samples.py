@@ -13,10 +13,15 @@ import json
 import sys
 from pathlib import Path
 
+from promed_env.case import Language
 from promed_env.datasets.authoring import annotate, check_sample, check_vignette, is_misleading, p_key, read_vignettes
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "promed_env" / "datasets" / "samples"
+
+
+def _language(path: Path) -> Language:
+    return "zh" if path.resolve().parent.name == "cmb" else "en"
 
 
 def main() -> int:
@@ -27,7 +32,7 @@ def main() -> int:
     if args.check:
         problems = 0
         for path in args.check:
-            for case in read_vignettes(path, source="sample"):
+            for case in read_vignettes(path, source="sample", language=_language(path)):
                 start, end = p_key(case, sorted(case.initial)), p_key(case, range(case.n_facts))
                 misleading = [i for i in case.hidden if is_misleading(case, i)]
                 print(f"{case.case_id:32} start {start:.2f}  all {end:.3f}  misleading {misleading}  key {case.answer}")
@@ -39,7 +44,11 @@ def main() -> int:
         return int(problems > 0)
     for folder in sorted((ROOT / "vignettes").iterdir()):
         files = sorted(folder.glob("*.toml"))
-        cases = [case for path in files for case in read_vignettes(path, source=f"{folder.name}-sample")]
+        cases = [
+            case
+            for path in files
+            for case in read_vignettes(path, source=f"{folder.name}-sample", language=_language(path))
+        ]
         if problems_found := check_sample(cases):
             print("\n".join(problems_found), file=sys.stderr)
             return 1

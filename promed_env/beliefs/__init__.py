@@ -1,7 +1,7 @@
 """Beliefs: who would answer what, knowing a set of facts.
 
 A belief maps (case, coalitions of facts) to log p(option | facts). It is what Shapley values, information gain and
-planning are computed from. `evidence` reads the table that a case carries.
+planning are computed from. `evidence` reads the table that a case carries, `knowledge` a public knowledge base.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from promed_env.beliefs.evidence import EvidenceBelief
 from promed_env.case import Case
 
-__all__ = ["Belief", "EvidenceBelief", "key_log_probability", "make_belief", "posteriors"]
+__all__ = ["Belief", "EvidenceBelief", "TableBelief", "key_columns", "key_log_probability", "make_belief", "posteriors"]
 
 
 @runtime_checkable
@@ -36,10 +36,22 @@ class Belief(Protocol):
         """Give log p(option | facts): (m, n_facts) bool -> (m, n_options) float64, in nats."""
 
 
+@runtime_checkable
+class TableBelief(Belief, Protocol):
+    """A belief under which facts are independent given the option, so that sums of rows give every posterior."""
+
+    def table(self, case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """log p(fact as stated | option), (n_facts, n_options), and log p(option), (n_options,), in nats."""
+
+
+def key_columns(case: Case) -> list[int]:
+    """Columns of the right options."""
+    return [index for index, option in enumerate(case.options) if option.key in case.answer]
+
+
 def key_log_probability(case: Case, log_probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give log p(key), the belief in the right options together: (m, n_options) -> (m,), in nats."""
-    columns = [index for index, option in enumerate(case.options) if option.key in case.answer]
-    summed: NDArray[np.float64] = np.logaddexp.reduce(log_probabilities[:, columns], axis=1)
+    summed: NDArray[np.float64] = np.logaddexp.reduce(log_probabilities[:, key_columns(case)], axis=1)
     return summed
 
 
@@ -69,7 +81,7 @@ def make_belief(belief: str | Belief | None) -> Belief | None:
     """Resolve a belief given by name.
 
     Args:
-        belief: "evidence", an object with the `Belief` interface, or None for no belief.
+        belief: "evidence", "knowledge", an object with the `Belief` interface, or None for no belief.
 
     Raises:
         ValueError: The name is unknown.
@@ -81,4 +93,10 @@ def make_belief(belief: str | Belief | None) -> Belief | None:
         return belief
     if belief == "evidence":
         return EvidenceBelief()
-    raise ValueError(f"unknown belief {belief!r}; expected 'evidence', an object with the Belief interface, or None")
+    if belief == "knowledge":
+        from promed_env.beliefs.knowledge import KnowledgeBelief
+
+        return KnowledgeBelief()
+    raise ValueError(
+        f"unknown belief {belief!r}; expected 'evidence', 'knowledge', an object with the Belief interface, or None"
+    )

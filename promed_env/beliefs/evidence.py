@@ -37,6 +37,18 @@ class EvidenceBelief:
         """Whether the case carries a table."""
         return case.evidence is not None
 
+    def table(self, case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """log p(fact as stated | option), (n_facts, n_options), and log p(option), (n_options,), in nats.
+
+        Raises:
+            BeliefRequired: The case has no table.
+        """
+        if case.evidence is None or case.prior is None:
+            raise BeliefRequired(
+                f"case {case.case_id!r} has no evidence table; pass another belief, or annotate the data set"
+            )
+        return case.evidence, np.log(case.prior)
+
     def __call__(self, case: Case, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Posterior log-probabilities.
 
@@ -50,8 +62,5 @@ class EvidenceBelief:
         Raises:
             BeliefRequired: The case has no table.
         """
-        if case.evidence is None or case.prior is None:
-            raise BeliefRequired(
-                f"case {case.case_id!r} has no evidence table; pass another belief, or annotate the data set"
-            )
-        return log_softmax(np.asarray(coalitions, dtype=np.float64) @ case.evidence + np.log(case.prior))
+        evidence, log_prior = self.table(case)
+        return log_softmax(np.asarray(coalitions, dtype=np.float64) @ evidence + log_prior)

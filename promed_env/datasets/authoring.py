@@ -8,7 +8,6 @@ likely is it that the fact is as stated?" A row of equal numbers is a fact witho
 from __future__ import annotations
 
 import dataclasses
-import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from promed_env.beliefs import EvidenceBelief, key_log_probability, posteriors
 from promed_env.case import Case, Fact, Game, Language, Option, Profile, ShapleyAnnotation
 from promed_env.errors import DatasetError
+from promed_env.patients.words import tokenise
 from promed_env.shapley import case_shapley
 
 __all__ = ["QUESTION_TYPES", "annotate", "check_sample", "check_vignette", "read_vignettes"]
@@ -27,7 +27,6 @@ QUESTION_TYPES = ("management", "cause", "diagnosis", "finding", "prognosis", "p
 _REQUIRED = set("id specialty question_type age sex presentation question options answer initial fact".split())
 _OPTIONAL = {"prior", "rationale"}
 _MISLEADING = 0.25  # nats by which a fact must favour another option over the key
-_WORDS = re.compile(r"[a-z0-9]+|[\u4e00-\u9fff]")
 _FUNCTION_WORDS = frozenset("a an and as at by for from in into is of on or that the this to with without".split())
 
 
@@ -120,7 +119,8 @@ def is_misleading(case: Case, fact: int) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    return [word for word in _WORDS.findall(text.lower()) if word not in _FUNCTION_WORDS]
+    """The words of a text; Chinese in pairs of characters."""
+    return [word for word in tokenise(text) if word not in _FUNCTION_WORDS]
 
 
 def check_vignette(case: Case) -> list[str]:

@@ -1,19 +1,29 @@
-"""A data set in memory: an immutable sequence of cases that knows what it is and what loading it met."""
+"""Data sets: immutable sequences of cases that know what they are.
+
+`CaseDataset` holds its cases in memory, with what loading them met; `GeneratedDataset` makes them on demand, without
+end for practical purposes.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from promed_env.case import FLAGS, Case
 from promed_env.errors import DatasetError
 
-__all__ = ["CaseDataset", "LoadReport", "check_flags"]
+if TYPE_CHECKING:
+    from promed_env.knowledge import KnowledgeBase
+
+__all__ = ["CaseDataset", "GeneratedDataset", "LoadReport", "check_flags"]
+
+_MOST_HELD = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,7 @@ class CaseDataset(Sequence[Case]):
         description: What the cases are; printed wherever a result uses them.
         licence: Licence of the texts.
         report: What loading met and what `filter` took out; slicing leaves it as it is.
+        knowledge: The knowledge base that the cases were drawn from, if they were.
 
     Raises:
         DatasetError: Two cases have the same id.
@@ -70,6 +81,7 @@ class CaseDataset(Sequence[Case]):
     description: str = ""
     licence: str = "unknown"
     report: LoadReport = LoadReport(0)
+    knowledge: KnowledgeBase | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cases", tuple(self.cases))
@@ -142,6 +154,59 @@ class CaseDataset(Sequence[Case]):
     @cached_property
     def _by_id(self) -> dict[str, Case]:
         return {case.case_id: case for case in self.cases}
+
+
+class GeneratedDataset(Sequence[Case]):
+    """Cases made on demand, in a fixed order. All are made alike, so what holds of one holds of all.
+
+    Indexing gives a `Case`, slicing a `CaseDataset` that holds its cases. A subclass defines `make`, `by_id`, `__len__`
+    and the attributes.
+
+    Attributes:
+        name: Short name, for example "primarycare/test".
+        description: What the cases are; printed wherever a result uses them.
+        licence: Licence of the texts.
+        knowledge: The knowledge base that the cases are drawn from, if they are.
+    """
+
+    name: str
+    description: str
+    licence: str
+    knowledge: KnowledgeBase | None
+
+    @abstractmethod
+    def make(self, index: int) -> Case:
+        """The case at an index from 0 to len - 1."""
+
+    @abstractmethod
+    def by_id(self, case_id: str) -> Case:
+        """The case with this id.
+
+        Raises:
+            DatasetError: There is none.
+        """
+
+    @overload
+    def __getitem__(self, index: int) -> Case: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> CaseDataset: ...
+
+    def __getitem__(self, index: int | slice) -> Case | CaseDataset:
+        if isinstance(index, slice):
+            rows = range(len(self))[index]
+            if len(rows) > _MOST_HELD:
+                raise DatasetError(
+                    f"data set {self.name!r}: {len(rows):,} cases do not fit in memory; take at most {_MOST_HELD:,}"
+                )
+            cases = tuple(self.make(row) for row in rows)
+            return CaseDataset(self.name, cases, self.description, self.licence, knowledge=self.knowledge)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"data set {self.name!r} has cases 0 to {len(self) - 1:,}, not {index:,}")
+        return self.make(index % len(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {len(self):,} cases)"
 
 
 def check_flags(flags: Iterable[str]) -> tuple[str, ...]:

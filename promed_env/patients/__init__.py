@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PATIENTS", "Informant", "Patient", "Reply", "describe", "make_patient"]
 
-Informant = Literal["patient", "examiner", "laboratory"]
+Informant = Literal["patient", "caregiver", "examiner", "laboratory"]
 
 
 class Reply(NamedTuple):
@@ -72,12 +72,14 @@ def describe(patient: Patient) -> str:
     return f"{patient.name} ({figures})" if figures else patient.name
 
 
-def make_patient(patient: str | Patient, facts_per_reply: int = 3) -> Patient:
+def make_patient(patient: str | Patient, facts_per_reply: int = 3, *, reportable_only: bool = False) -> Patient:
     """The patient of that name, or the object itself.
 
     Args:
-        patient: "static" (default elsewhere), "lexical", or a `Patient`.
+        patient: A name in `PATIENTS`, "knowledge" (answers every finding of the synthetic clinic), one of them in
+            imperfections ("forgetful(static, 0.3)", see `promed_env.patients.imperfect`), or a `Patient`.
         facts_per_reply: Most facts in one reply; for a patient given by name.
+        reportable_only: Findings of examinations and tests are not told; for a patient given by name.
 
     Raises:
         ValueError: The name is unknown, or `facts_per_reply` is below 1.
@@ -87,10 +89,19 @@ def make_patient(patient: str | Patient, facts_per_reply: int = 3) -> Patient:
         if not all(hasattr(patient, part) for part in ("name", "reply", "reply_batch")):
             raise TypeError(f"a patient has name, reply and reply_batch; {patient!r} does not")
         return patient
+    if "(" in patient:
+        from promed_env.patients.imperfect import parse_imperfect
+
+        return parse_imperfect(patient, lambda inner: make_patient(inner, facts_per_reply, reportable_only=reportable_only))
+    if patient == "knowledge":
+        from promed_env.patients.knowledge import KnowledgePatient
+
+        return KnowledgePatient(reportable_only=reportable_only)
     if patient not in PATIENTS:
-        coming = patient == "semantic" or patient.startswith("llm:")
-        hint = " (not available in this version)" if coming else ""
-        raise ValueError(f"unknown patient {patient!r}{hint}; choose one of {', '.join(PATIENTS)} or pass a Patient")
+        hint = " (not available in this version)" if patient.startswith("llm:") else ""
+        raise ValueError(
+            f"unknown patient {patient!r}{hint}; choose one of {', '.join(PATIENTS)}, knowledge, or pass a Patient"
+        )
     from promed_env.patients.facts import FactsPatient
 
-    return FactsPatient(PATIENTS[patient](), facts_per_reply)
+    return FactsPatient(PATIENTS[patient](), facts_per_reply, reportable_only=reportable_only)
