@@ -7,13 +7,15 @@ copies an environment. A state knows its whole past: `prefix(t)` is the state af
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from promed_env.actions import Kind, resolve_answer
 from promed_env.case import Case
 from promed_env.patients import Reply
 
-__all__ = ["Consultation", "Disclosed", "Tracker", "Turn"]
+__all__ = ["Consultation", "Disclosed", "ShowOptions", "Tracker", "Turn"]
+
+ShowOptions = Literal["always", "at_answer", "never"]
 
 
 class Turn(NamedTuple):
@@ -74,6 +76,10 @@ class Consultation:
         taken = len(turns)
         return taken >= self.max_questions or (taken > 0 and turns[-1].kind == "answer")
 
+    def options_shown(self, show_options: ShowOptions) -> bool:
+        """Whether the doctor has been shown the options, and so may answer by key."""
+        return show_options == "always" or (show_options == "at_answer" and self.must_answer)
+
     @property
     def finished(self) -> bool:
         """Whether an answer was given, or the turn that had to answer did not."""
@@ -100,6 +106,15 @@ class Consultation:
         """Share of the hidden facts that became known, from 0 to 1; 1 if none was hidden."""
         hidden = self.case.n_facts - len(self.case.initial)
         return len(self.known - self.case.initial) / hidden if hidden else 1.0
+
+    def section_recall(self) -> dict[str, tuple[int, int]]:
+        """Of each section with hidden facts, how many of them became known, and how many there are."""
+        facts, known = self.case.facts, self.known
+        counts: dict[str, tuple[int, int]] = {}
+        for index in self.case.hidden:
+            found, hidden = counts.get(facts[index].section, (0, 0))
+            counts[facts[index].section] = (found + (index in known), hidden + 1)
+        return counts
 
     def ask(self, question: str, reply: Reply, known: frozenset[int] | None = None) -> Consultation:
         """The state after a question and its reply.

@@ -12,10 +12,9 @@ from typing import Any
 from promed_env import phrases
 from promed_env.actions import parse_action
 from promed_env.case import Case
-from promed_env.consultation import Consultation, Tracker
+from promed_env.consultation import Consultation, ShowOptions, Tracker
 from promed_env.errors import InvalidAction
 from promed_env.patients import Patient, Reply
-from promed_env.phrases import ShowOptions
 from promed_env.rewards import SIG, DistributedReward, RewardTerm, WeightedSum
 
 __all__ = ["Dynamics"]
@@ -67,7 +66,7 @@ class Dynamics:
 
     def options_shown(self, state: Consultation) -> bool:
         """Whether the doctor has been shown the options, and so may answer by key."""
-        return self.show_options == "always" or (self.show_options == "at_answer" and state.must_answer)
+        return state.options_shown(self.show_options)
 
     def told(self, before: Consultation, question: str, reply: Reply) -> Consultation:
         """The state after the patient's reply.

@@ -13,12 +13,11 @@ import numpy as np
 from promed_env.actions import MAX_ACTION_LENGTH
 from promed_env.beliefs import Belief, make_belief
 from promed_env.case import Case
-from promed_env.consultation import Consultation, Tracker
+from promed_env.consultation import Consultation, ShowOptions, Tracker
 from promed_env.datasets import CaseDataset, GeneratedDataset, load_dataset
 from promed_env.dynamics import Dynamics
 from promed_env.errors import DatasetError
 from promed_env.patients import Patient, make_patient
-from promed_env.phrases import ShowOptions
 from promed_env.rewards import RewardTerm, make_reward
 from promed_env.spaces import Utterance
 

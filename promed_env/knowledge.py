@@ -1,7 +1,7 @@
 """A medical knowledge base: complaints, conditions, findings, and how likely each finding is under each condition.
 
-It is public knowledge, as a doctor has it: a belief, a patient and a doctor may be built on it without a look at a case.
-Findings are independent given the condition, so that posteriors are exact (a "synthetic clinic"). The folder
+It is public knowledge, as a doctor has it: a belief, a patient and a doctor may be built on it without a look at a
+case. Findings are independent given the condition, so that posteriors are exact (a "synthetic clinic"). The folder
 `knowledge_bases/primary_care` holds the one that is shipped; `docs/environments/primarycare.md` describes its format.
 For research, not for care.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ SEXES: tuple[Sex, ...] = get_args(Sex)
 AGE_BANDS = ((16, 29), (30, 44), (45, 59), (60, 74), (75, 95))
 """First and last year of each age band."""
 
+_SPEAKER = re.compile(r"^(?:Patient|On examination|Result): ")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _BOUNDS = (0.005, 0.995)
 _FINDING_COLUMNS = ("id", "section", "base", "sex", "ask", "yes", "no")
 
@@ -146,7 +149,9 @@ class KnowledgeBase:
             name, version = about["name"], about["version"]
             held_out = {key: frozenset(ids) for key, ids in about.get("held_out", {}).items()}
         except (KeyError, TypeError, AttributeError) as error:
-            raise DatasetError(f"{root / 'base.toml'}: {error!r}; it needs name, version and may have held_out") from error
+            raise DatasetError(
+                f"{root / 'base.toml'}: {error!r}; it needs name, version and may have held_out"
+            ) from error
         complaints = [_complaint(row, place) for row, place in _tables(root / "complaints.toml", "complaint")]
         files = root / "conditions"
         if not files.is_dir():
@@ -233,6 +238,21 @@ class KnowledgeBase:
     def name_index(self) -> Mapping[str, int]:
         """Name of a condition -> condition."""
         return {condition.name: index for index, condition in enumerate(self.conditions)}
+
+    def stated(self, text: str) -> list[tuple[int, bool]]:
+        """The findings that a text states in the knowledge base's own sentences, in order: (finding, present).
+
+        Sentences are looked up whole, after a speaker's label such as "Patient:" is taken off.
+        """
+        sentences = (sentence for line in text.splitlines() for sentence in _SENTENCE.split(_SPEAKER.sub("", line)))
+        return [self._sentences[sentence] for sentence in sentences if sentence in self._sentences]
+
+    @cached_property
+    def _sentences(self) -> Mapping[str, tuple[int, bool]]:
+        spoken: dict[str, tuple[int, bool]] = {}
+        for index, finding in enumerate(self.findings):
+            spoken[finding.yes], spoken[finding.no] = (index, True), (index, False)
+        return spoken
 
     @cached_property
     def fingerprint(self) -> str:
@@ -351,6 +371,7 @@ def _check(base: KnowledgeBase) -> None:
         ("condition name", [condition.name for condition in base.conditions]),
         ("finding", [finding.id for finding in base.findings]),
         ("question", [finding.ask for finding in base.findings]),
+        ("sentence", [text for finding in base.findings for text in (finding.yes, finding.no)]),
     ):
         if not values or not all(isinstance(value, str) and value.strip() for value in values):
             raise DatasetError(f"{name}: every {kind} needs a text, and there must be at least one")

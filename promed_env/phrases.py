@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
 
 from promed_env.case import Case, Language
+from promed_env.consultation import ShowOptions
 
-__all__ = ["ShowOptions", "budget", "invalid", "opening", "option_list", "over", "reveal"]
-
-ShowOptions = Literal["always", "at_answer", "never"]
+__all__ = ["budget", "invalid", "opening", "option_list", "over", "reveal"]
 
 _TEXTS: dict[Language, dict[str, str]] = {
     "en": {

@@ -66,7 +66,7 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         single = ConsultationEnv(**kwargs)
         self._menu: Any = None
         if actions == "menu":
-            from promed_env.wrappers import Menu
+            from promed_env.menu import Menu
 
             self._menu = Menu.of(single)
         self.num_envs = num_envs

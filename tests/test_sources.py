@@ -642,7 +642,7 @@ def test_cases_carry_the_name_of_their_source(home: Path) -> None:
 
 
 class Made(GeneratedDataset):
-    description, licence, knowledge = "made", "MIT", None
+    name, description, licence, knowledge = "made", "made", "MIT", None
 
     def __init__(self, split: str) -> None:
         self.name = f"made/{split}"

@@ -24,11 +24,10 @@ import promed_env
 from promed_agents.evaluate import Evaluation, Setting, evaluate, write_results
 from promed_agents.play import play
 from promed_agents.tables import dataset_table, heading, results_table
-from promed_agents.zoo import AGENTS, NEEDS_TABLE, make_agent
+from promed_agents.zoo import AGENTS, NEEDS_KNOWLEDGE, NEEDS_TABLE, make_agent
 from promed_env.consultation import Consultation
 from promed_env.dynamics import Dynamics
 from promed_env.errors import ProMedError
-from promed_env.patients import describe
 from promed_env.rendering import transcript
 
 app = typer.Typer(
@@ -43,10 +42,20 @@ Dataset = Annotated[
     typer.Option(help="Registered name, or path of a file of cases (JSON Lines). Default: the environment's own."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Base seed; case i gets seed + i.")]
-Patient = Annotated[str, typer.Option(help="Who replies: static or lexical.")]
+Patient = Annotated[
+    str | None,
+    typer.Option(
+        help="Who replies: static, lexical, semantic, knowledge, or imperfect: 'forgetful(static, 0.3)'. "
+        "Default: the environment's own."
+    ),
+]
 MaxQuestions = Annotated[int, typer.Option(help="Turns before the doctor must answer.")]
 FactsPerReply = Annotated[int, typer.Option(help="Most facts in one reply.")]
-ShowOptions = Annotated[str, typer.Option(help="always, at_answer or never.")]
+ShowOptions = Annotated[str | None, typer.Option(help="always, at_answer or never. Default: the environment's own.")]
+Split = Annotated[
+    str | None,
+    typer.Option(help="Split of a registered data set. Default: its own; test where cases have no end."),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -64,17 +73,19 @@ def evaluate_command(
         list[str] | None,
         typer.Option(help=f"Doctor to evaluate; repeat for several: {', '.join(AGENTS)}. Default: all that can play."),
     ] = None,
-    episodes: Annotated[int | None, typer.Option(help="Play the first N cases only. Default: all.")] = None,
+    episodes: Annotated[
+        int | None, typer.Option(help="Play the first N cases only. Default: all, or 1,000 where cases have no end.")
+    ] = None,
     dataset: Dataset = None,
-    split: Annotated[str, typer.Option(help="Split of a registered data set.")] = "sample",
-    patient: Patient = "static",
+    split: Split = None,
+    patient: Patient = None,
     reward: Annotated[
         str | None,
         typer.Option(help='Such as promed, sig_uniform or "2*sig + 3*diagnosis". Default: promed where it can be.'),
     ] = None,
     facts_per_reply: FactsPerReply = 3,
     max_questions: MaxQuestions = 10,
-    show_options: ShowOptions = "always",
+    show_options: ShowOptions = None,
     initial: Annotated[
         str, typer.Option(help="Facts stated at the start: dataset, first, half or a number.")
     ] = "dataset",
@@ -102,12 +113,13 @@ def evaluate_command(
     try:
         cases = setting.load(episodes)
         tabled = all(case.evidence is not None for case in cases)
-        names = agent or [name for name in AGENTS if tabled or name not in NEEDS_TABLE]
+        unfit = (frozenset() if tabled else NEEDS_TABLE) | (frozenset() if cases.knowledge else NEEDS_KNOWLEDGE)
+        names = agent or [name for name in AGENTS if name not in unfit]
         doctors = [make_agent(name, seed) for name in names]
-        label = describe(setting.make(cases[:1]).patient)  # reports a bad argument before anything is played
+        env = setting.make(cases[:1])  # reports a bad argument before anything is played
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-        console.print(heading(setting, cases, label), highlight=False)
+        console.print(heading(setting, cases, env), highlight=False)
         evaluations: list[Evaluation] = []
         example: list[tuple[Consultation, Dynamics]] = []
         with _progress(console) as progress:
@@ -150,26 +162,26 @@ def _fail(error: Exception) -> None:
 def play_command(
     env_id: EnvId,
     dataset: Dataset = None,
+    split: Split = None,
     case_id: Annotated[str | None, typer.Option(help="The case; default: a random one.")] = None,
-    patient: Patient = "static",
+    patient: Patient = None,
     facts_per_reply: FactsPerReply = 3,
     max_questions: MaxQuestions = 10,
-    show_options: ShowOptions = "always",
+    show_options: ShowOptions = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the draw.")] = None,
 ) -> None:
     """Be the doctor in the terminal, and see what each question was worth."""
-    setting = Setting(env_id, dataset, patient=patient)
+    setting = Setting(env_id, dataset, split, patient=patient, show_options=show_options)
     try:
         cases = setting.load()
         env = gym.make(
             env_id,
             dataset=cases,
-            patient=patient,
             reward=setting.reward_for(cases),
             facts_per_reply=facts_per_reply,
             max_questions=max_questions,
-            show_options=show_options,
             render_mode="human",
+            **setting.given(),
         )
         play(env, Console(), seed=seed, case_id=case_id)
     except (ProMedError, ValueError, OSError) as error:

@@ -22,9 +22,9 @@ import numpy as np
 
 from promed_agents.base import Access, Agent, view_for
 from promed_agents.statistics import bootstrap_interval
-from promed_env.case import Case
+from promed_env.case import SECTIONS, Case
 from promed_env.consultation import Consultation
-from promed_env.datasets import SLICES, SOURCES, CaseDataset, load_dataset
+from promed_env.datasets import SLICES, SOURCES, CaseDataset, GeneratedDataset, load_dataset
 from promed_env.dynamics import Dynamics
 from promed_env.errors import DatasetError
 from promed_env.patients import describe
@@ -43,29 +43,29 @@ class Setting:
     Attributes:
         env_id: The environment.
         dataset: A registered name or the path of a file; None for the environment's own.
-        split: Split of a registered data set.
-        patient: Name of the patient.
+        split: Split of a registered data set; None for its default, or "test" where cases have no end.
+        patient: Name of the patient; None for the environment's own.
         reward: Reward as a string; None for "promed", or "diagnosis" where SIG cannot be computed.
         facts_per_reply: Most facts in one reply.
         max_questions: Budget of questions.
-        show_options: "always", "at_answer" or "never".
+        show_options: "always", "at_answer" or "never"; None for the environment's own.
         initial: Which facts are stated at the start.
         seed: Base seed.
     """
 
     env_id: str = "ProMed-MedQA-v0"
     dataset: str | None = None
-    split: str = "sample"
-    patient: str = "static"
+    split: str | None = None
+    patient: str | None = None
     reward: str | None = None
     facts_per_reply: int = 3
     max_questions: int = 10
-    show_options: str = "always"
+    show_options: str | None = None
     initial: str | int = "dataset"
     seed: int = 0
 
     def load(self, episodes: int | None = None) -> CaseDataset:
-        """The cases to play: the first `episodes`, or all.
+        """The cases to play: the first `episodes`, or all; of a data set without end the first 1,000.
 
         Raises:
             DatasetError: The environment id is unknown, or the data set cannot be loaded or is too small.
@@ -73,9 +73,11 @@ class Setting:
         env_id = self.env_id.partition(":")[2] or self.env_id
         if env_id not in ENVIRONMENTS:
             raise DatasetError(f"unknown environment {self.env_id!r}; there are {', '.join(ENVIRONMENTS)}")
-        cases = load_dataset(self.dataset or ENVIRONMENTS[env_id]["dataset"], self.split)
+        name = self.dataset or ENVIRONMENTS[env_id]["dataset"]
+        endless = name in SOURCES and SOURCES[name].generate is not None
+        cases = load_dataset(name, self.split or ("test" if endless else None))
         if episodes is None:
-            return cases
+            return cases[:1000] if isinstance(cases, GeneratedDataset) else cases
         if not 1 <= episodes <= len(cases):
             raise DatasetError(f"episodes must be 1 to {len(cases)}, the cases of {cases.name}; got {episodes}")
         return cases[:episodes]
@@ -86,20 +88,23 @@ class Setting:
             return self.reward
         return "promed" if all(case.shapley is not None or case.evidence is not None for case in cases) else "diagnosis"
 
+    def given(self) -> dict[str, Any]:
+        """Keyword arguments of the environment in which it differs from its own defaults."""
+        return {name: getattr(self, name) for name in ("patient", "show_options") if getattr(self, name) is not None}
+
     def make(self, cases: CaseDataset) -> ConsultationVectorEnv:
         """A vector environment with one slot per case."""
         env = gym.make_vec(
             self.env_id,
             num_envs=len(cases),
             dataset=cases,
-            patient=self.patient,
             reward=self.reward_for(cases),
             facts_per_reply=self.facts_per_reply,
             max_questions=self.max_questions,
-            show_options=self.show_options,
             initial=self.initial,
             order="sequential",
             autoreset_mode="Disabled",
+            **self.given(),
         )
         assert isinstance(env, ConsultationVectorEnv)
         return env
@@ -118,6 +123,7 @@ class Episode:
         invalid: Invalid turns.
         reward: Undiscounted return.
         fact_recall: Share of the hidden facts brought out.
+        section_recall: Section -> hidden facts brought out, and hidden facts.
         sig: SIG of every turn; None where it cannot be computed.
         turns: What was said: kind, text, reply and newly known facts of each turn.
     """
@@ -130,6 +136,7 @@ class Episode:
     invalid: int
     reward: float
     fact_recall: float
+    section_recall: dict[str, tuple[int, int]]
     sig: tuple[float, ...] | None
     turns: tuple[dict[str, Any], ...]
 
@@ -147,6 +154,7 @@ class Summary:
         invalid: Mean number of invalid turns.
         sig: Mean SIG of an episode; None where it cannot be computed.
         fact_recall: Mean share of the hidden facts brought out.
+        section_recall: Section -> share of all its hidden facts brought out.
         reward: Mean return.
     """
 
@@ -158,6 +166,7 @@ class Summary:
     invalid: float
     sig: float | None
     fact_recall: float
+    section_recall: dict[str, float]
     reward: float
 
 
@@ -187,8 +196,9 @@ class Evaluation:
 
 
 def is_bundled(cases: CaseDataset) -> bool:
-    """Whether the cases are a sample that ProMed ships, rather than real data."""
-    return cases.name.partition("/")[0] in SOURCES
+    """Whether the cases are ones that ProMed ships or makes, rather than real data."""
+    name, _, split = cases.name.partition("/")
+    return name in SOURCES and (split in SOURCES[name].splits or SOURCES[name].generate is not None)
 
 
 def evaluate(
@@ -282,6 +292,7 @@ def _episode(final: Consultation, total: float, dynamics: Dynamics) -> Episode:
         invalid=kinds.count("invalid"),
         reward=total,
         fact_recall=final.fact_recall,
+        section_recall=final.section_recall(),
         sig=None if sig is None else tuple(sig.gains(final).tolist()),
         turns=turns,
     )
@@ -289,6 +300,11 @@ def _episode(final: Consultation, total: float, dynamics: Dynamics) -> Episode:
 
 def _summary(episodes: Sequence[Episode], metric: str) -> Summary:
     correct = [float(episode.correct) for episode in episodes]
+    sections = [section for section in SECTIONS if any(section in episode.section_recall for episode in episodes)]
+    counts = {
+        section: np.sum([episode.section_recall.get(section, (0, 0)) for episode in episodes], axis=0)
+        for section in sections
+    }
     sums = [sum(episode.sig) for episode in episodes if episode.sig is not None]
     return Summary(
         metric=metric,
@@ -299,6 +315,7 @@ def _summary(episodes: Sequence[Episode], metric: str) -> Summary:
         invalid=float(np.mean([episode.invalid for episode in episodes])),
         sig=float(np.mean(sums)) if len(sums) == len(episodes) else None,
         fact_recall=float(np.mean([episode.fact_recall for episode in episodes])),
+        section_recall={section: float(found / hidden) for section, (found, hidden) in counts.items()},
         reward=float(np.mean([episode.reward for episode in episodes])),
     )
 

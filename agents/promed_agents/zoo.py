@@ -7,20 +7,25 @@ from collections.abc import Callable
 from promed_agents.base import Agent
 from promed_agents.baselines import Oracle, RandomInterview, Reactive, Scripted
 from promed_agents.greedy import Greedy
+from promed_agents.knowledge import KnowledgeDoctor
 
-__all__ = ["AGENTS", "NEEDS_TABLE", "make_agent"]
+__all__ = ["AGENTS", "NEEDS_KNOWLEDGE", "NEEDS_TABLE", "make_agent"]
 
 AGENTS: dict[str, Callable[[int], Agent]] = {
     "reactive": lambda seed: Reactive(seed=seed),
     "random": lambda seed: RandomInterview(seed=seed),
     "scripted": lambda seed: Scripted(seed=seed),
     "greedy": lambda seed: Greedy(),
+    "knowledge": lambda seed: KnowledgeDoctor(),
     "oracle": lambda seed: Oracle(),
 }
 """Name -> function of a seed that makes the agent."""
 
 NEEDS_TABLE = frozenset({"greedy", "oracle"})
 """Agents that cannot play cases without an evidence table."""
+
+NEEDS_KNOWLEDGE = frozenset({"knowledge"})
+"""Agents that can play only cases drawn from a knowledge base."""
 
 
 def make_agent(name: str, seed: int = 0) -> Agent:

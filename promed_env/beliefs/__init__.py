@@ -41,7 +41,7 @@ class TableBelief(Belief, Protocol):
     """A belief under which facts are independent given the option, so that sums of rows give every posterior."""
 
     def table(self, case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """log p(fact as stated | option), (n_facts, n_options), and log p(option), (n_options,), in nats."""
+        """Log p(fact as stated | option), (n_facts, n_options), and log p(option), (n_options,), in nats."""
 
 
 def key_columns(case: Case) -> list[int]:

@@ -38,7 +38,7 @@ class EvidenceBelief:
         return case.evidence is not None
 
     def table(self, case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """log p(fact as stated | option), (n_facts, n_options), and log p(option), (n_options,), in nats.
+        """Log p(fact as stated | option), (n_facts, n_options), and log p(option), (n_options,), in nats.
 
         Raises:
             BeliefRequired: The case has no table.

@@ -36,7 +36,7 @@ class KnowledgeBelief:
         return _table(self.knowledge, case) is not None
 
     def table(self, case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """log p(fact as stated | option), (n_facts, n_options), and log p(option), (n_options,), in nats.
+        """Log p(fact as stated | option), (n_facts, n_options), and log p(option), (n_options,), in nats.
 
         Raises:
             BeliefRequired: The knowledge base does not cover the case.

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promed_env.case import Case, Fact, Option, Profile
-from promed_env.datasets.dataset import CaseDataset, GeneratedDataset
+from promed_env.datasets.dataset import GeneratedDataset
 from promed_env.errors import DatasetError
 from promed_env.knowledge import AGE_BANDS, SEXES, KnowledgeBase, Sex, primary_care
 

@@ -163,16 +163,22 @@ class GeneratedDataset(Sequence[Case]):
     and the attributes.
 
     Attributes:
-        name: Short name, for example "primarycare/test".
-        description: What the cases are; printed wherever a result uses them.
         licence: Licence of the texts.
         knowledge: The knowledge base that the cases are drawn from, if they are.
     """
 
-    name: str
-    description: str
     licence: str
     knowledge: KnowledgeBase | None
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Short name, for example "primarycare/test"."""
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """What the cases are; printed wherever a result uses them."""
 
     @abstractmethod
     def make(self, index: int) -> Case:

@@ -199,6 +199,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
             default_split="train",
             generate=clinic_dataset,
             generated_splits=CLINIC_SPLITS,
+            licence="MIT",
         ),
         "mediq": Source(
             env_id="ProMed-MedQA-v0",

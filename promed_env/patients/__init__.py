@@ -92,7 +92,9 @@ def make_patient(patient: str | Patient, facts_per_reply: int = 3, *, reportable
     if "(" in patient:
         from promed_env.patients.imperfect import parse_imperfect
 
-        return parse_imperfect(patient, lambda inner: make_patient(inner, facts_per_reply, reportable_only=reportable_only))
+        return parse_imperfect(
+            patient, lambda inner: make_patient(inner, facts_per_reply, reportable_only=reportable_only)
+        )
     if patient == "knowledge":
         from promed_env.patients.knowledge import KnowledgePatient
 

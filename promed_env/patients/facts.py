@@ -23,7 +23,18 @@ from promed_env.patients.voices import voice_of
 if TYPE_CHECKING:
     from promed_env.consultation import Consultation
 
-__all__ = ["REPORTABLE", "FactsPatient", "Matcher", "informant_of", "nothing", "quote", "refuse", "section_of", "states", "unreported"]
+__all__ = [
+    "REPORTABLE",
+    "FactsPatient",
+    "Matcher",
+    "informant_of",
+    "nothing",
+    "quote",
+    "refuse",
+    "section_of",
+    "states",
+    "unreported",
+]
 
 REPORTABLE: frozenset[Informant] = frozenset({"patient", "caregiver"})
 """Whose facts can be had by asking alone, without an examination or a test."""
@@ -116,35 +127,6 @@ class FactsPatient:
         self.matcher = matcher
         self.facts_per_reply = facts_per_reply
         self.reportable_only = reportable_only
-
-    @property
-    def name(self) -> str:
-        """Short name, printed with every result."""
-
-    def match(self, question: str, case: Case, limit: int) -> tuple[int, ...]:
-        """Indexes of at most `limit` of all the case's facts, best first; () if none of them fits."""
-
-    def addressee(self, question: str) -> Informant:
-        """Who would know: the patient, or whoever examined or tested them."""
-
-
-class FactsPatient:
-    """Quotes the facts that a question asks about, or says that there is nothing to say."""
-
-    def __init__(self, matcher: Matcher, facts_per_reply: int = 3) -> None:
-        """Make a patient.
-
-        Args:
-            matcher: Finds the facts.
-            facts_per_reply: Most facts in one reply, at least 1.
-
-        Raises:
-            ValueError: `facts_per_reply` is below 1.
-        """
-        if isinstance(facts_per_reply, bool) or not isinstance(facts_per_reply, int) or facts_per_reply < 1:
-            raise ValueError(f"facts_per_reply must be a whole number of at least 1, got {facts_per_reply!r}")
-        self.matcher = matcher
-        self.facts_per_reply = facts_per_reply
 
     @property
     def name(self) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 
 from promed_env.case import Case
 from promed_env.patients import Patient, Reply
-from promed_env.patients.facts import informant_of, nothing, quote, section_of, states
+from promed_env.patients.facts import informant_of, quote, section_of, states
 from promed_env.patients.voices import voice_of
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ class Forgetful(_Imperfect):
 
     def _spoil(self, consultation: Consultation, question: str, reply: Reply) -> Reply:
         case = consultation.case
-        kept = tuple(
-            fact for fact in reply.disclosed if not (_told(case, fact) and self._happens(consultation, fact))
-        )
+        kept = tuple(fact for fact in reply.disclosed if not (_told(case, fact) and self._happens(consultation, fact)))
         if len(kept) == len(reply.disclosed):
             return reply
         return quote(case, kept) if kept else forgotten(case)

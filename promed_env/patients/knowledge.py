@@ -75,7 +75,7 @@ class KnowledgePatient:
         """The finding that a question asks for, in its canonical words or by retrieval."""
         finding = self._normalised.get(normalise(question))
         if finding is None:
-            found = _retrieve(self.matcher, self._record, question)
+            found = self.matcher.match(question, self._record, 1)
             finding = found[0] if found else None
         return finding
 
@@ -101,11 +101,6 @@ class KnowledgePatient:
             answer=("A",),
             facts=tuple(Fact(item.yes, item.section, item.ask) for item in self.knowledge.findings),
         )
-
-
-@lru_cache(maxsize=16384)
-def _retrieve(matcher: Matcher, record: Case, question: str) -> tuple[int, ...]:
-    return matcher.match(question, record, 1)
 
 
 @lru_cache(maxsize=4096)

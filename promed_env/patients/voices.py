@@ -19,10 +19,12 @@ SPEAKS_FOR_ITSELF = 6.0
 
 _INFANT = re.compile(r"\b(?:newborn|neonate|infant|toddler)\b|新生儿|婴儿|幼儿|患儿")
 _UNCONSCIOUS = re.compile(
-    r"(?<!becomes )(?<!became )\b(?:unconscious|unresponsive|comatose|in a coma|obtunded|intubated|sedated|found down|not arousable|cannot be "
-    r"(?:roused|woken))\b|昏迷|意识丧失|呼之不应|不省人事"
+    r"(?<!becomes )(?<!became )\b(?:unconscious|unresponsive|comatose|in a coma|obtunded|intubated|sedated|"
+    r"found down|not arousable|cannot be (?:roused|woken))\b|昏迷|意识丧失|呼之不应|不省人事"
 )
-_REGAINED = re.compile(r"\b(?:regained consciousness|woke up|is now alert|lost consciousness briefly)\b|意识恢复|已清醒")
+_REGAINED = re.compile(
+    r"\b(?:regained consciousness|woke up|is now alert|lost consciousness briefly)\b|意识恢复|已清醒"
+)
 _BROUGHT = re.compile(
     r"\b(?:husband|wife|spouse|partner|mother|father|parents?|son|daughter|sister|brother|friends?|roommate|family|"
     r"neighbou?r|caregiver|colleagues?|co-?workers?|bystanders?)\b|家属|丈夫|妻子|母亲|父亲|儿子|女儿|朋友|同事|邻居|家人"
