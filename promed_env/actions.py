@@ -73,6 +73,12 @@ def parse_action(utterance: str) -> Action:
     first); a question and an answer together, several answers, neither, or an empty one are invalid, as is anything
     over `MAX_ACTION_LENGTH` characters.
     """
+    if len(utterance) > _REMEMBERED:
+        return _parse(utterance)
+    return _parse_again(utterance)
+
+
+def _parse(utterance: str) -> Action:
     if len(utterance) > MAX_ACTION_LENGTH:
         return Action("invalid", f"longer than {MAX_ACTION_LENGTH} characters")
     text = utterance
@@ -103,6 +109,10 @@ def parse_action(utterance: str) -> Action:
             confidence = confidence if confidence <= 1 else None
         body = body[: stated.start()].strip(_DECORATION)
     return Action("answer", body, confidence) if body else Action("invalid", "an empty answer")
+
+
+_REMEMBERED = 256  # characters; doctors with a catalogue say the same short things again and again
+_parse_again = lru_cache(maxsize=8192)(_parse)
 
 
 @lru_cache(maxsize=8192)

@@ -28,6 +28,7 @@ class Turn(NamedTuple):
         known: Indexes of all facts known after this turn.
         chosen: Option keys that an answer chose; () if it named no option; None if this turn chose nothing.
         confidence: The doctor's stated confidence in an answer, from 0 to 1, or None.
+        new: Indexes of the facts that this turn made known, in ascending order.
     """
 
     kind: Kind
@@ -36,6 +37,7 @@ class Turn(NamedTuple):
     known: frozenset[int]
     chosen: tuple[str, ...] | None = None
     confidence: float | None = None
+    new: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +131,15 @@ class Consultation:
         """
         if self.must_answer or self.finished:
             raise ValueError("this consultation takes no more questions")
-        if known is None:
-            before = self.known
-            known = before if before.issuperset(reply.disclosed) else before.union(reply.disclosed)
-        return self._next(Turn("question", question, reply, known))
+        before, new = self.known, reply.disclosed
+        if known is None and len(new) == 1:  # by far the most frequent; the general way below gives the same
+            new = () if new[0] in before else new
+            known = before.union(new) if new else before
+        else:
+            known = before.union(new) if known is None else known
+            new = tuple(sorted(known - before))
+            known = known if new else before
+        return self._next(Turn("question", question, reply, known, None, None, new))
 
     def answer(
         self, text: str, confidence: float | None = None, *, keys: bool = True, reveal: bool = False

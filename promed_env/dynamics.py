@@ -120,14 +120,13 @@ class Dynamics:
         turn = after.turns[-1]
         idle = after is before
         reply = None if idle else turn.reply
-        new = () if after.known is before.known else tuple(sorted(after.known - before.known))
         info: dict[str, Any] = {
             "case_id": after.case.case_id,
             "dataset": self.dataset,
             "turn": len(after.turns),
             "kind": "invalid" if idle else turn.kind,
             "disclosed": () if reply is None else reply.disclosed,
-            "new": new,
+            "new": () if idle else turn.new,
             "informant": None if reply is None else reply.informant,
             "reward_terms": terms,
         }

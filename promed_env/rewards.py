@@ -41,6 +41,7 @@ __all__ = [
     "PartialCredit",
     "QuestionCost",
     "RewardTerm",
+    "TestCost",
     "WeightedSum",
     "Weighting",
     "fact_weights",
@@ -268,9 +269,9 @@ class SIG(RewardTerm):
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """SIG of one turn."""
         gain = 0.0
-        if after.known is not before.known:
+        if after is not before and (new := after.turns[-1].new):
             weights = self.fact_weights(after.case)
-            gain = sum(weights[fact] for fact in sorted(after.known - before.known))
+            gain = sum([weights[fact] for fact in new])
         if self.potential and after.finished:
             weights = self.fact_weights(after.case)
             gain -= sum(weights[fact] for fact in sorted(after.known - after.case.initial))
@@ -285,13 +286,8 @@ class SIG(RewardTerm):
 
     def gains(self, final: Consultation) -> NDArray[np.float64]:
         """SIG of every turn, (n_turns,), without the potential's return."""
-        known, gains = final.case.initial, []
         weights = self.fact_weights(final.case)
-        for turn in final.turns:
-            new = turn.known is not known
-            gains.append(sum([weights[fact] for fact in sorted(turn.known - known)]) if new else 0.0)
-            known = turn.known
-        return np.array(gains, dtype=np.float64)
+        return np.array([sum([weights[fact] for fact in turn.new]) for turn in final.turns], dtype=np.float64)
 
     def fact_weights(self, case: Case) -> tuple[float, ...]:
         """The weight of every fact of the case, length n_facts."""
@@ -451,6 +447,21 @@ class QuestionCost(RewardTerm):
 
 
 @dataclass(frozen=True)
+class TestCost(RewardTerm):
+    """1 for every reply that brings a test's result, known or not; give it a negative weight."""
+
+    name = "test_cost"
+    __test__ = False  # pytest collects what begins with "Test"
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """See the class."""
+        if after is before:
+            return 0.0
+        reply = after.turns[-1].reply
+        return float(reply is not None and reply.informant == "laboratory")
+
+
+@dataclass(frozen=True)
 class FactRecall(RewardTerm):
     """Share of the hidden facts that a turn made known."""
 
@@ -458,7 +469,7 @@ class FactRecall(RewardTerm):
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """See the class."""
-        new = len(after.known) - len(before.known)
+        new = 0 if after is before else len(after.turns[-1].new)
         return new / (after.case.n_facts - len(after.case.initial)) if new else 0.0
 
 
@@ -532,6 +543,7 @@ _TERMS: dict[str, Callable[[], RewardTerm]] = {
     "partial_credit": PartialCredit,
     "format": Format,
     "question_cost": QuestionCost,
+    "test_cost": TestCost,
     "fact_recall": FactRecall,
     "information_gain": InformationGain,
     "belief_gain": BeliefGain,

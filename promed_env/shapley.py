@@ -11,6 +11,7 @@ https://arxiv.org/abs/2104.12199; paired KernelSHAP regression: Covert & Lee (20
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promed_env.beliefs import Belief, TableBelief, key_columns, key_log_probability
-from promed_env.case import Case, Game
+from promed_env.case import Case, Game, ShapleyAnnotation
 
-__all__ = ["ShapleyEstimate", "ValueFunction", "case_shapley", "shapley_values", "table_shapley"]
+__all__ = ["ShapleyEstimate", "ValueFunction", "annotate", "case_shapley", "shapley_values", "table_shapley"]
 
 ValueFunction = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
 Method = Literal["auto", "exact", "permutation", "kernel"]
@@ -346,6 +347,37 @@ def case_shapley(
         value_fn, len(players), budget=budget, method=method, seed=seed, target_stderr=target_stderr
     )
     return _of_all(estimate, players, case.n_facts)
+
+
+def annotate(
+    case: Case,
+    belief: Belief,
+    games: Sequence[Game] = ("all", "presentation"),
+    *,
+    method: Method = "auto",
+    seed: int = 0,
+) -> Case:
+    """The case with the Shapley values of its facts, so that SIG costs nothing later; rounded to 1e-9 nats.
+
+    Args:
+        case: The case.
+        belief: A belief that covers it.
+        games: Which games, see `case_shapley`.
+        method: See `case_shapley`.
+        seed: See `case_shapley`.
+
+    Raises:
+        BeliefRequired: The belief does not cover the case.
+    """
+    estimates = {game: case_shapley(case, belief, game, method=method, seed=seed) for game in games}
+    note = ShapleyAnnotation(
+        belief=belief.name,
+        values={game: np.round(estimate.values, 9) + 0.0 for game, estimate in estimates.items()},
+        stderr={game: estimate.stderr for game, estimate in estimates.items()},
+        method=estimates[games[0]].method,
+        evaluations=sum(estimate.evaluations for estimate in estimates.values()),
+    )
+    return dataclasses.replace(case, shapley=note)
 
 
 def _of_all(estimate: ShapleyEstimate, players: NDArray[np.int64], n: int) -> ShapleyEstimate:

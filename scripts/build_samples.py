@@ -13,8 +13,10 @@ import json
 import sys
 from pathlib import Path
 
+from promed_env.beliefs import EvidenceBelief
 from promed_env.case import Language
-from promed_env.datasets.authoring import annotate, check_sample, check_vignette, is_misleading, p_key, read_vignettes
+from promed_env.datasets.authoring import check_sample, check_vignette, is_misleading, p_key, read_vignettes
+from promed_env.shapley import annotate
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "promed_env" / "datasets" / "samples"
@@ -53,7 +55,9 @@ def main() -> int:
             print("\n".join(problems_found), file=sys.stderr)
             return 1
         SAMPLES.mkdir(exist_ok=True)
-        lines = [json.dumps(annotate(case).to_json(), ensure_ascii=False) for case in cases]
+        lines = [
+            json.dumps(annotate(case, EvidenceBelief(), method="exact").to_json(), ensure_ascii=False) for case in cases
+        ]
         (SAMPLES / f"{folder.name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         print(f"{folder.name}: {len(cases)} cases")
     return 0

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 
 from promed_env.case import SCHEMA_VERSION, Case, Fact, Option, ShapleyAnnotation
-from promed_env.datasets.authoring import annotate
+from promed_env.beliefs import EvidenceBelief
+from promed_env.shapley import annotate
 from promed_env.errors import DatasetError
 from promed_env.testing import cases
 
@@ -100,7 +101,7 @@ def test_the_prior_is_uniform_unless_given_and_arrays_cannot_be_written() -> Non
 
 @given(cases())
 def test_a_case_survives_json_and_pickle(case: Case) -> None:
-    case = annotate(case)
+    case = annotate(case, EvidenceBelief())
     assert Case.from_json(json.loads(json.dumps(case.to_json()))) == case
     copy = pickle.loads(pickle.dumps(case))
     assert copy == case and hash(copy) == hash(case)
@@ -146,7 +147,7 @@ def test_a_missing_field_and_a_row_that_is_no_object_are_refused() -> None:
 
 
 def test_other_initial_facts_drop_the_values_that_depended_on_them() -> None:
-    case = annotate(make(evidence=[[-1.0, -2.0], [-0.5, -0.1]], initial=frozenset({0})))
+    case = annotate(make(evidence=[[-1.0, -2.0], [-0.5, -0.1]], initial=frozenset({0})), EvidenceBelief())
     assert case.with_initial(frozenset({0})) is case
     other = case.with_initial(frozenset({1}), "two")
     assert other.shapley is not None and case.shapley is not None

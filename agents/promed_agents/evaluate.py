@@ -278,9 +278,9 @@ def _episode(final: Consultation, total: float, dynamics: Dynamics) -> Episode:
             "kind": turn.kind,
             "text": turn.text,
             "reply": None if turn.reply is None else turn.reply.text,
-            "new": sorted(turn.known - final.prefix(index).known),
+            "new": list(turn.new),
         }
-        for index, turn in enumerate(final.turns)
+        for turn in final.turns
     )
     kinds = [turn.kind for turn in final.turns]
     return Episode(

@@ -7,7 +7,6 @@ likely is it that the fact is as stated?" A row of equal numbers is a fact witho
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from promed_env.beliefs import EvidenceBelief, key_log_probability, posteriors
-from promed_env.case import Case, Fact, Game, Language, Option, Profile, ShapleyAnnotation
+from promed_env.case import Case, Fact, Language, Option, Profile
 from promed_env.errors import DatasetError
 from promed_env.patients.words import tokenise
-from promed_env.shapley import case_shapley
 
-__all__ = ["QUESTION_TYPES", "annotate", "check_sample", "check_vignette", "read_vignettes"]
+__all__ = ["QUESTION_TYPES", "check_sample", "check_vignette", "read_vignettes"]
 
 QUESTION_TYPES = ("management", "cause", "diagnosis", "finding", "prognosis", "pharmacology", "prevention", "ethics")
 _REQUIRED = set("id specialty question_type age sex presentation question options answer initial fact".split())
@@ -87,20 +85,6 @@ def _vignette(row: dict[str, Any], source: str, language: Language) -> Case:
         prior=np.array(row["prior"]) / np.sum(row["prior"]) if "prior" in row else None,
         raw={name: row[name] for name in ("specialty", "question_type", "rationale") if name in row},
     )
-
-
-def annotate(case: Case) -> Case:
-    """The case with the exact Shapley values of both games under its evidence table, rounded to 1e-9 nats."""
-    games: tuple[Game, ...] = ("all", "presentation")
-    estimates = {game: case_shapley(case, EvidenceBelief(), game, method="exact") for game in games}
-    annotation = ShapleyAnnotation(
-        belief="evidence",
-        values={game: np.round(estimate.values, 9) + 0.0 for game, estimate in estimates.items()},
-        stderr={game: estimate.stderr for game, estimate in estimates.items()},
-        method="exact",
-        evaluations=sum(estimate.evaluations for estimate in estimates.values()),
-    )
-    return dataclasses.replace(case, shapley=annotation)
 
 
 def p_key(case: Case, known: Sequence[int]) -> float:

@@ -193,9 +193,8 @@ def quote(case: Case, disclosed: tuple[int, ...]) -> Reply:
     """
     groups: dict[Informant, list[str]] = {}
     for index in disclosed:
-        fact = case.facts[index]
-        informant = informant_of(section_of(fact))
-        groups.setdefault(_voice(case, informant), []).append(_sentence(fact.text, case.language))
+        informant = _voice(case, informant_of(section_of(case.facts[index])))
+        groups.setdefault(informant, []).append(_sentence(case.facts[index].text, case.language))
     space = " " if case.language == "en" else ""
     speaker = _SPEAKER[case.language]
     lines = [speaker[informant] + space.join(texts) for informant, texts in groups.items()]
@@ -232,6 +231,7 @@ def _says(case: Case, informant: Informant, text: str) -> Reply:
     return Reply(_SPEAKER[case.language][speaker] + text, (), speaker)
 
 
+@lru_cache(maxsize=16384)
 def _sentence(text: str, language: Language) -> str:
     text = text.strip()
     if text.endswith((".", "!", "?", "。", "\uff01", "\uff1f")):
