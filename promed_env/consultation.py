@@ -109,6 +109,13 @@ class Consultation:
         hidden = self.case.n_facts - len(self.case.initial)
         return len(self.known - self.case.initial) / hidden if hidden else 1.0
 
+    def new_since(self, before: Consultation) -> tuple[int, ...]:
+        """Indexes of the facts that the turns after an earlier state made known."""
+        turns, start = self.turns, len(before.turns)
+        if len(turns) == start + 1:
+            return turns[-1].new
+        return tuple([fact for turn in turns[start:] for fact in turn.new])
+
     def section_recall(self) -> dict[str, tuple[int, int]]:
         """Of each section with hidden facts, how many of them became known, and how many there are."""
         facts, known = self.case.facts, self.known

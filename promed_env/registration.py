@@ -6,7 +6,7 @@ from typing import Any
 
 from gymnasium.envs.registration import register, registry
 
-__all__ = ["ENVIRONMENTS", "register_environments"]
+__all__ = ["ENVIRONMENTS", "bundled_ids", "register_environments"]
 
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "ProMed-MedQA-v0": {"dataset": "medqa"},
@@ -28,3 +28,10 @@ def register_environments() -> None:
                 vector_entry_point="promed_env.vector:ConsultationVectorEnv",
                 kwargs=kwargs,
             )
+
+
+def bundled_ids() -> tuple[str, ...]:
+    """Ids of the environments whose cases come with the package; the others need `promed datasets fetch`."""
+    from promed_env.datasets import SOURCES
+
+    return tuple(env_id for env_id, kwargs in ENVIRONMENTS.items() if not SOURCES[kwargs["dataset"]].file)

@@ -269,7 +269,7 @@ class SIG(RewardTerm):
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """SIG of one turn."""
         gain = 0.0
-        if after is not before and (new := after.turns[-1].new):
+        if new := after.new_since(before):
             weights = self.fact_weights(after.case)
             gain = sum([weights[fact] for fact in new])
         if self.potential and after.finished:
@@ -469,7 +469,7 @@ class FactRecall(RewardTerm):
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """See the class."""
-        new = 0 if after is before else len(after.turns[-1].new)
+        new = len(after.new_since(before))
         return new / (after.case.n_facts - len(after.case.initial)) if new else 0.0
 
 

@@ -105,8 +105,14 @@ def test_a_step_after_the_end_changes_nothing_and_pays_nothing(env: Consultation
         ({"reward": "gold"}, r"unknown reward 'gold'; expected a preset \(promed, .* or a weighted sum such as"),
         ({"reward": "sig + gold"}, "unknown reward 'sig [+] gold'"),
         ({"reward": ""}, "unknown reward ''"),
-        ({"belief": "faith"}, "unknown belief 'faith'; expected 'evidence', an object with the Belief interface"),
-        ({"patient": "impatient"}, "unknown patient 'impatient'; choose one of static, lexical or pass a Patient"),
+        (
+            {"belief": "faith"},
+            "unknown belief 'faith'; expected 'evidence', 'knowledge', an object with the Belief interface",
+        ),
+        (
+            {"patient": "impatient"},
+            "unknown patient 'impatient'; choose one of static, lexical, knowledge, or pass a Patient",
+        ),
         ({"patient": "llm:x"}, r"unknown patient 'llm:x' \(not available in this version\)"),
         ({"order": "shuffled"}, "order must be one of random, sequential, got 'shuffled'"),
         ({"show_options": "sometimes"}, "show_options must be one of always, at_answer, never, got 'sometimes'"),

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from promed_env.case import SCHEMA_VERSION, Case, Fact, Option, ShapleyAnnotation
 from promed_env.beliefs import EvidenceBelief
-from promed_env.shapley import annotate
+from promed_env.case import SCHEMA_VERSION, Case, Fact, Option, ShapleyAnnotation
 from promed_env.errors import DatasetError
+from promed_env.shapley import annotate
 from promed_env.testing import cases
 
 OPTIONS = (Option("A", "a"), Option("B", "b"))

@@ -22,11 +22,11 @@ from promed_env.datasets import CaseDataset, load_dataset
 from promed_env.env import ConsultationEnv
 from promed_env.errors import BeliefRequired, DatasetError
 from promed_env.patients import Reply
-from promed_env.registration import ENVIRONMENTS
+from promed_env.registration import ENVIRONMENTS, bundled_ids
 from promed_env.rewards import SIG
 from promed_env.testing import check_consultation_env
 
-IDS = sorted(ENVIRONMENTS)
+IDS = sorted(bundled_ids())
 
 
 def make(**kwargs: Any) -> ConsultationEnv:

@@ -222,7 +222,7 @@ def test_shotgun_requests_are_refused(question: str) -> None:
 )
 def test_extraction_is_refused(question: str) -> None:
     assert screen(question).refusal == "extraction"
-    assert ask(question) == Reply("Patient: I can only answer questions about my health.", (), "patient")
+    assert ask(question) == Reply("Patient: I can only answer questions about health.", (), "patient")
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,9 @@ def test_make_patient_names_its_choices() -> None:
     patient = make_patient("lexical")
     assert make_patient(patient) is patient
     assert patient.name == "lexical"
-    with pytest.raises(ValueError, match=r"unknown patient 'oracle'; choose one of static, lexical or pass a Patient"):
+    with pytest.raises(
+        ValueError, match=r"unknown patient 'oracle'; choose one of static, lexical, knowledge, or pass a Patient"
+    ):
         make_patient("oracle")
     with pytest.raises(ValueError, match=r"unknown patient 'llm:x' \(not available in this version\)"):
         make_patient("llm:x")

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from promed_env.beliefs import EvidenceBelief
 from promed_env.case import Case, Fact
 from promed_env.datasets import CaseDataset, load_dataset
 from promed_env.datasets.authoring import check_sample, check_vignette, is_misleading, p_key, read_vignettes
 from promed_env.errors import DatasetError
+from promed_env.shapley import annotate
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,7 +32,11 @@ def test_every_rule_holds(sample: CaseDataset) -> None:
 
 def test_the_shipped_file_is_compiled_from_the_vignettes(sample: CaseDataset) -> None:
     files = sorted((ROOT / "vignettes" / "medqa").glob("*.toml"))
-    written = [annotate(case, EvidenceBelief(), method="exact") for path in files for case in read_vignettes(path, source="medqa-sample")]
+    written = [
+        annotate(case, EvidenceBelief(), method="exact")
+        for path in files
+        for case in read_vignettes(path, source="medqa-sample")
+    ]
     assert [case.case_id for case in written] == [case.case_id for case in sample]
     for new, shipped in zip(written, sample, strict=True):
         assert dataclasses.replace(new, shapley=None).to_json() == dataclasses.replace(shipped, shapley=None).to_json()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
-import types
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -583,9 +581,7 @@ def test_the_splits_are_8_1_1() -> None:
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder of fetched data, empty."""
-    fetch: Any = types.ModuleType("promed_env.datasets.fetch")
-    fetch.dataset_folder = lambda name: tmp_path / name
-    monkeypatch.setitem(sys.modules, "promed_env.datasets.fetch", fetch)
+    monkeypatch.setenv("PROMED_DATA", str(tmp_path))
     return tmp_path
 
 

@@ -13,7 +13,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from promed_env.datasets import load_dataset
 from promed_env.env import ConsultationEnv
 from promed_env.errors import DatasetError, InvalidAction
-from promed_env.registration import ENVIRONMENTS
+from promed_env.registration import bundled_ids
 from promed_env.vector import ConsultationVectorEnv
 from promed_env.wrappers import MenuActions
 
@@ -169,7 +169,7 @@ def test_sequential_order_deals_rows_round_robin() -> None:
     assert vector.step(["answer: A"] * 4)[4]["case_id"].tolist() == ids[4:8]
 
 
-@pytest.mark.parametrize("env_id", sorted(ENVIRONMENTS))
+@pytest.mark.parametrize("env_id", sorted(bundled_ids()))
 @pytest.mark.parametrize("shared_memory", [True, False])
 def test_worker_processes_play_the_same_episodes(env_id: str, shared_memory: bool) -> None:
     makers = [single(index) for index in range(2)]

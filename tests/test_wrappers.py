@@ -12,10 +12,10 @@ from gymnasium.utils.env_checker import check_env
 
 from promed_env.env import ConsultationEnv
 from promed_env.interview import CATALOGUE
-from promed_env.registration import ENVIRONMENTS
+from promed_env.registration import bundled_ids
 from promed_env.wrappers import ChatObservation, MenuActions, TranscriptObservation
 
-IDS = sorted(ENVIRONMENTS)
+IDS = sorted(bundled_ids())
 
 
 @pytest.mark.parametrize("env_id", IDS)

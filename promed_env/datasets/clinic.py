@@ -39,7 +39,7 @@ SEED_RANGES: Mapping[str, range] = MappingProxyType(
 SPLITS = (*SEED_RANGES, "train-known", "validation-known", "test-known", "test-held-out")
 """What `clinic_dataset` takes: all conditions; "-known": without the held-out ones; "test-held-out": around them."""
 
-_SPREAD = 1.5
+_SPREAD = 0.5
 """How far beyond the nearest look-alikes the options reach, in nats of Bhattacharyya distance."""
 _COMPLAINT_ROW = -1e-3  # log p of what the complaint itself affirms: the same for every option, so without weight
 _WORLD_STREAM = 8_514  # keeps these draws apart from other uses of the same seed

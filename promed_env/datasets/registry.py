@@ -22,6 +22,7 @@ from promed_env.datasets.clinic import SPLITS as CLINIC_SPLITS
 from promed_env.datasets.clinic import clinic_dataset
 from promed_env.datasets.dataset import CaseDataset, GeneratedDataset, LoadReport, check_flags
 from promed_env.datasets.ddxplus import ddxplus_cases
+from promed_env.datasets.home import dataset_folder
 from promed_env.datasets.jsonl import Row, convert_rows, parse_rows, read_rows
 from promed_env.datasets.mediq import mediq_case
 from promed_env.datasets.promed import cmb_case, promed_medqa_case
@@ -137,7 +138,7 @@ class Source:
         formats: Names of the file formats in which its real data comes; a fetched file is in the first.
         licence: Licence of the real data, as stated by its publishers.
         url: Where the real data is published.
-        file: Name of the fetched file in `promed_env.datasets.fetch.dataset_folder`; its splits are "all" and those of
+        file: Name of the fetched file in `promed_env.datasets.home.dataset_folder`; its splits are "all" and those of
             `promed_env.datasets.splits`.
         generate: Makes the data set of a split out of nothing; raises `DatasetError` if it does not know the split.
         generated_splits: The splits that `generate` knows.
@@ -300,8 +301,6 @@ def _named(name: str, split: str) -> CaseDataset | GeneratedDataset:
         raise DatasetError(f"data set {name!r} has no split {split!r}; it has {', '.join(known)}")
     if not source.file:
         return _bundled(name, split)
-    from promed_env.datasets.fetch import dataset_folder  # fetching is for users of real data alone
-
     path = dataset_folder(name) / source.file
     if not path.is_file():
         raise DatasetError(
