@@ -43,6 +43,7 @@ SEXES: tuple[Sex, ...] = get_args(Sex)
 AGE_BANDS = ((16, 29), (30, 44), (45, 59), (60, 74), (75, 95))
 """First and last year of each age band."""
 
+_PERSON = re.compile(r"I am a (\d+)-year-old (woman|man)\. ")
 _SPEAKER = re.compile(r"^(?:Patient|On examination|Result): ")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _BOUNDS = (0.005, 0.995)
@@ -238,6 +239,17 @@ class KnowledgeBase:
     def name_index(self) -> Mapping[str, int]:
         """Name of a condition -> condition."""
         return {condition.name: index for index, condition in enumerate(self.conditions)}
+
+    def presented(self, text: str) -> tuple[int, Sex, Complaint] | None:
+        """Age in years, sex and complaint that a presentation states at its beginning; None if it does not."""
+        person = _PERSON.match(text)
+        if person is None:
+            return None
+        rest = text[person.end() :]
+        complaint = next((item for item in self.complaints if rest.startswith(item.says)), None)
+        if complaint is None:
+            return None
+        return int(person[1]), "female" if person[2] == "woman" else "male", complaint
 
     def stated(self, text: str) -> list[tuple[int, bool]]:
         """The findings that a text states in the knowledge base's own sentences, in order: (finding, present).

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from promed_env.actions import parse_action
 from promed_env.case import Case
 from promed_env.consultation import Consultation, ShowOptions
+from promed_env.errors import DatasetError
 from promed_env.interview import CATALOGUE
 from promed_env.knowledge import AGE_BANDS, SEXES, KnowledgeBase
 
@@ -218,13 +219,18 @@ class _Coded(NamedTuple):
 
 @lru_cache(maxsize=16384)
 def _coded(base: KnowledgeBase, case: Case) -> _Coded:
-    assert case.profile.age is not None and case.profile.sex is not None
+    presented = base.presented(case.presentation)
+    if presented is None:
+        raise DatasetError(
+            f"case {case.case_id!r} is not one of the knowledge base {base.name!r}; choose other questions"
+        )
+    age, sex, complaint = presented
     return _Coded(
         columns=np.array([base.question_index[fact.question_text or ""] for fact in case.facts]),
         signs=np.array([1 if fact.status == "present" else -1 for fact in case.facts], dtype=np.float32),
-        age=min(1.0, case.profile.age / AGE_BANDS[-1][1]),
-        sex=SEXES.index(case.profile.sex),
-        complaint=next(i for i, complaint in enumerate(base.complaints) if complaint.says in case.presentation),
+        age=min(1.0, age / AGE_BANDS[-1][1]),
+        sex=SEXES.index(sex),
+        complaint=base.complaint_index[complaint.id],
         options=[base.name_index[option.text] for option in case.options],
     )
 

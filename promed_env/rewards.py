@@ -14,7 +14,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -135,11 +135,14 @@ class WeightedSum(RewardTerm):
     def terms(self, before: Consultation, after: Consultation) -> dict[str, float]:
         """Weighted values by name; terms of the same name are added."""
         values: dict[str, float] = {}
-        for weight, term in self.parts:
-            name = term.name
+        for name, weight, term in self._named:
             value = weight * term(before, after)
             values[name] = values[name] + value if name in values else value
         return values
+
+    @cached_property
+    def _named(self) -> tuple[tuple[str, float, RewardTerm], ...]:
+        return tuple((term.name, weight, term) for weight, term in self.parts)
 
     def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
         """See `RewardTerm.batch`; every term gets the whole batch."""

@@ -20,11 +20,10 @@ from promed_agents.greedy import expected_information_gain
 from promed_env.beliefs.evidence import log_softmax
 from promed_env.case import Option
 from promed_env.errors import BeliefRequired
-from promed_env.knowledge import KnowledgeBase, Sex, primary_care
+from promed_env.knowledge import KnowledgeBase, primary_care
 
 __all__ = ["KnowledgeDoctor", "Picture"]
 
-_PERSON = re.compile(r"I am a (\d+)-year-old (woman|man)\.")
 _OPTION = re.compile(r"^([A-Z])\. (.+)$", re.MULTILINE)
 
 
@@ -95,15 +94,14 @@ class KnowledgeDoctor:
             BeliefRequired: It is not the opening of a case of the knowledge base.
         """
         base = self.knowledge
-        person = _PERSON.search(opening)
-        complaint = next((item for item in base.complaints if item.says in opening), None)
-        if person is None or complaint is None:
+        presented = base.presented(opening)
+        if presented is None:
             raise BeliefRequired(
                 f"the knowledge doctor plays cases of the knowledge base {base.name!r} only; this opening names no "
                 f"complaint of it: {opening[:80]!r}. Play ProMed-PrimaryCare-v0, or choose another doctor."
             )
-        sex: Sex = "female" if person[2] == "woman" else "male"
-        prior = base.prior(complaint.id, int(person[1]), sex)
+        age, sex, complaint = presented
+        prior = base.prior(complaint.id, age, sex)
         options = [Option(key, name) for key, name in _OPTION.findall(opening)]
         if options:
             conditions = np.array([base.name_index[option.text] for option in options])

@@ -68,12 +68,12 @@ class KnowledgeBelief:
 
 @lru_cache(maxsize=4096)
 def _table(base: KnowledgeBase, case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    complaint = next((item for item in base.complaints if item.says in case.presentation), None)
+    presented = base.presented(case.presentation)
     options = [base.name_index.get(option.text, -1) for option in case.options]
     findings = [base.question_index.get(fact.question_text or "", -1) for fact in case.facts]
-    age, sex = case.profile.age, case.profile.sex
-    if complaint is None or age is None or sex is None or min(options) < 0 or min(findings, default=0) < 0:
+    if presented is None or min(options) < 0 or min(findings, default=0) < 0:
         return None
+    age, sex, complaint = presented
     try:
         prior = base.prior(complaint.id, age, sex)[options]
     except DatasetError:  # nobody of that age and sex has the complaint: not this knowledge base's patient

@@ -191,6 +191,10 @@ def quote(case: Case, disclosed: tuple[int, ...]) -> Reply:
         case: The case.
         disclosed: Indexes of at least one fact.
     """
+    if len(disclosed) == 1:  # by far the most frequent; the general way below gives the same
+        fact = case.facts[disclosed[0]]
+        informant = _voice(case, informant_of(section_of(fact)))
+        return Reply(_SPEAKER[case.language][informant] + _sentence(fact.text, case.language), disclosed, informant)
     groups: dict[Informant, list[str]] = {}
     for index in disclosed:
         informant = _voice(case, informant_of(section_of(case.facts[index])))
