@@ -290,7 +290,8 @@ class SIG(RewardTerm):
     def gains(self, final: Consultation) -> NDArray[np.float64]:
         """SIG of every turn, (n_turns,), without the potential's return."""
         weights = self.fact_weights(final.case)
-        return np.array([sum([weights[fact] for fact in turn.new]) for turn in final.turns], dtype=np.float64)
+        paid = [0.0 if not (new := turn.new) else sum([weights[fact] for fact in new]) for turn in final.turns]
+        return np.array(paid, dtype=np.float64)
 
     def fact_weights(self, case: Case) -> tuple[float, ...]:
         """The weight of every fact of the case, length n_facts."""

@@ -174,7 +174,7 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         )
         for position, row in zip(moved, rows, strict=True):
             terms[position] = row
-        rewards = np.zeros(self.num_envs)
+        rewards = [0.0] * self.num_envs
         done = np.zeros(self.num_envs, dtype=np.bool_)
         infos: list[dict[str, Any] | None] = [None] * self.num_envs
         dynamics = self.dynamics
@@ -182,7 +182,8 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
             self._states[index] = after
             self._views[index] = dynamics.observation(before, after)
             rewards[index] = float(sum(row.values()))
-            done[index] = after.finished
+            if after.finished:
+                done[index] = True
             infos[index] = dynamics.info(before, after, row)
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
             for index in np.flatnonzero(skip).tolist():
@@ -194,7 +195,7 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
                 self._states[index], info = self._start(index, None, None)
                 infos[index] = {**final, **info}
         self._done = done.copy()
-        return self._observe(), rewards, done, np.zeros(self.num_envs, dtype=np.bool_), self._stack(infos)
+        return self._observe(), np.array(rewards), done, np.zeros(self.num_envs, dtype=np.bool_), self._stack(infos)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which menu actions make sense now, (num_envs, n_actions); with `actions="menu"`.
@@ -261,25 +262,26 @@ def _stack_infos(num_envs: int, infos: dict[int, dict[str, Any]]) -> dict[str, A
     alike: dict[tuple[str, ...], list[int]] = {}
     for index, info in infos.items():
         alike.setdefault(tuple(info), []).append(index)
-    columns: dict[str, tuple[list[int], list[Any]]] = {}
-    for keys, rows in alike.items():
-        for key, values in zip(keys, zip(*(infos[row].values() for row in rows), strict=True), strict=True):
-            indexes, column = columns.setdefault(key, ([], []))
-            indexes += rows
-            column += values
+    columns: dict[str, list[tuple[NDArray[np.int64], tuple[Any, ...]]]] = {}
+    for keys, members in alike.items():
+        rows = np.array(members)
+        for key, values in zip(keys, zip(*(infos[row].values() for row in members), strict=True), strict=True):
+            columns.setdefault(key, []).append((rows, values))
     stacked: dict[str, Any] = {}
-    for key, (rows, column) in columns.items():
-        if isinstance(column[0], dict) and key != "final_obs":
-            stacked[key] = _stack_infos(num_envs, dict(zip(rows, column, strict=True)))
-        elif type(column[0]) in _NUMBERS:
-            stacked[key] = array = np.zeros(num_envs, dtype=type(column[0]))
-            array[rows] = column
+    for key, parts in columns.items():
+        kind = type(parts[0][1][0])
+        mask = np.zeros(num_envs, dtype=np.bool_)
+        if kind is dict and key != "final_obs":
+            inner = {row: value for rows, values in parts for row, value in zip(rows.tolist(), values, strict=True)}
+            stacked[key] = _stack_infos(num_envs, inner)
         else:
-            stacked[key] = array = np.full(num_envs, None, dtype=object)
-            for row, value in zip(rows, column, strict=True):
-                array[row] = value
-        stacked[f"_{key}"] = mask = np.zeros(num_envs, dtype=np.bool_)
-        mask[rows] = True
+            array = np.zeros(num_envs, dtype=kind) if kind in _NUMBERS else np.full(num_envs, None, dtype=object)
+            for rows, values in parts:
+                array[rows] = np.fromiter(values, dtype=array.dtype, count=len(values))
+            stacked[key] = array
+        for rows, _ in parts:
+            mask[rows] = True
+        stacked[f"_{key}"] = mask
     return stacked
 
 
