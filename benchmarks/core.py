@@ -82,32 +82,36 @@ class Instant:
         return [self.reply(state, question) for state, question in zip(consultations, questions, strict=True)]
 
 
+def textarena_game(env_id: str) -> Callable[[int], int]:
+    """A run for `rates` that plays one whole game of TextArena; a step is `get_observation` and `step`."""
+    import textarena
+
+    guesses = np.random.default_rng(0)
+
+    def play(done: int) -> int:
+        game: Any = textarena.make(env_id)  # the wrappers keep a finished game's text, so each game is a new one
+        game.reset(num_players=1)
+        taken, over = 0, False
+        order = guesses.permutation(20)
+        while not over:
+            game.get_observation()
+            over, _ = game.step(f"[{1 + order[taken]}]")
+            taken += 1
+        return taken
+
+    return play
+
+
 def steps() -> dict[str, float]:
     """Steps per second, questions never asked before, beside TextArena's GuessTheNumber-v0 in the same process.
 
     The environment's own price is taken with a patient that thinks about nothing. Both sides play whole episodes,
     resets included; TextArena's step is `get_observation` and `step`.
     """
-    import textarena
-
+    game, raw = textarena_game("GuessTheNumber-v0"), textarena_game("GuessTheNumber-v0-raw")
     gc.collect()
     gc.freeze()  # what importing left behind (TextArena brings much) is not scanned again, for either side
 
-    def textarena_game(env_id: str) -> Callable[[int], int]:
-        def play(done: int) -> int:
-            game: Any = textarena.make(env_id)  # the wrappers keep a finished game's text, so each game is a new one
-            game.reset(num_players=1)
-            taken, over = 0, False
-            order = guesses.permutation(20)
-            while not over:
-                game.get_observation()
-                over, _ = game.step(f"[{1 + order[taken]}]")
-                taken += 1
-            return taken
-
-        return play
-
-    guesses = np.random.default_rng(0)
     env = gym.make("ProMed-MedQA-v0")
     env.reset(seed=0)
     instant = gym.make("ProMed-MedQA-v0", patient=Instant())
@@ -133,8 +137,8 @@ def steps() -> dict[str, float]:
 
     figures = rates(
         {
-            "textarena": textarena_game("GuessTheNumber-v0"),
-            "textarena_without_wrappers": textarena_game("GuessTheNumber-v0-raw"),
+            "textarena": game,
+            "textarena_without_wrappers": raw,
             "one_instant_patient": single(instant),
             "vector_256_instant_patient": batched(gym.make_vec("ProMed-MedQA-v0", num_envs=256, patient=Instant())),
         }
