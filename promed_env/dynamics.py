@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -142,6 +142,21 @@ class Dynamics:
             if sig is not None:
                 info["sig_total"] = float(sig.gains(after).sum())
         return info
+
+    def info_columns(self, afters: Sequence[Consultation], terms: Sequence[dict[str, float]]) -> dict[str, Any]:
+        """`info` of many steps after which the consultation goes on, by key: a list each, a dict of lists for terms."""
+        turns = [after.turns[-1] for after in afters]
+        replies = [turn.reply for turn in turns]
+        return {
+            "case_id": [after.case.case_id for after in afters],
+            "dataset": [self.dataset] * len(afters),
+            "turn": [len(after.turns) for after in afters],
+            "kind": [turn.kind for turn in turns],
+            "disclosed": [() if reply is None else reply.disclosed for reply in replies],
+            "new": [turn.new for turn in turns],
+            "informant": [None if reply is None else reply.informant for reply in replies],
+            "reward_terms": {name: [row[name] for row in terms] for name in terms[0]},
+        }
 
     def sig_for(self, case: Case) -> SIG | None:
         """The SIG to report: the reward's own, or the paper's where the case is annotated; None where it is unknown."""

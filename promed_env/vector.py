@@ -130,14 +130,16 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
             raise ValueError(f"options['case_id'] needs {self.num_envs} ids, got {len(case_ids)}")
         if len(self._states) < self.num_envs and not mask.all():
             raise gym.error.ResetNeeded("the first reset must reset every environment; leave out reset_mask")
-        infos: list[dict[str, Any] | None] = [None] * self.num_envs
+        infos: dict[int, dict[str, Any]] = {}
         started: dict[int, Consultation] = {}  # kept apart, so that a case that fails leaves the states as they were
         for index in np.flatnonzero(mask).tolist():
             started[index], infos[index] = self._start(index, seeds[index], case_ids[index])
         for index, state in started.items():
             self._states[index : index + 1] = [state]  # appends in the first reset
             self._done[index] = False
-        return self._observe(), self._stack(infos)
+        stacked = _Infos(self.num_envs)
+        stacked.put_rows(infos)
+        return self._observe(), stacked.infos
 
     def step(
         self, actions: Any
@@ -176,15 +178,18 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
             terms[position] = row
         rewards = [0.0] * self.num_envs
         done = np.zeros(self.num_envs, dtype=np.bool_)
-        infos: list[dict[str, Any] | None] = [None] * self.num_envs
+        infos: dict[int, dict[str, Any]] = {}  # of those that end or begin
+        going: list[int] = []  # positions of those that go on
         dynamics = self.dynamics
-        for index, before, after, row in zip(live, befores, afters, terms, strict=True):
+        for position, (index, before, after, row) in enumerate(zip(live, befores, afters, terms, strict=True)):
             self._states[index] = after
             self._views[index] = dynamics.observation(before, after)
             rewards[index] = float(sum(row.values()))
             if after.finished:
                 done[index] = True
-            infos[index] = dynamics.info(before, after, row)
+                infos[index] = dynamics.info(before, after, row)
+            else:
+                going.append(position)
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
             for index in np.flatnonzero(skip).tolist():
                 self._states[index], infos[index] = self._start(index, None, None)
@@ -194,8 +199,13 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
                 final = {"final_obs": view, "final_info": infos[index]}
                 self._states[index], info = self._start(index, None, None)
                 infos[index] = {**final, **info}
+        stacked = _Infos(self.num_envs)
+        if going:
+            columns = dynamics.info_columns([afters[i] for i in going], [terms[i] for i in going])
+            stacked.put(np.array([live[i] for i in going]), columns)
+        stacked.put_rows(infos)
         self._done = done.copy()
-        return self._observe(), np.array(rewards), done, np.zeros(self.num_envs, dtype=np.bool_), self._stack(infos)
+        return self._observe(), np.array(rewards), done, np.zeros(self.num_envs, dtype=np.bool_), stacked.infos
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which menu actions make sense now, (num_envs, n_actions); with `actions="menu"`.
@@ -253,36 +263,58 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
             raise ValueError(f"options['reset_mask'] must be a bool array of shape {shape} with a True in it")
         return mask
 
-    def _stack(self, infos: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
-        return _stack_infos(self.num_envs, {i: info for i, info in enumerate(infos) if info is not None})
 
+class _Infos:
+    """What `VectorEnv._add_info` makes of single infos, filled column by column: an array per key and a mask `_key`."""
 
-def _stack_infos(num_envs: int, infos: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """What `VectorEnv._add_info` makes of single infos, column by column."""
-    alike: dict[tuple[str, ...], list[int]] = {}
-    for index, info in infos.items():
-        alike.setdefault(tuple(info), []).append(index)
-    columns: dict[str, list[tuple[NDArray[np.int64], tuple[Any, ...]]]] = {}
-    for keys, members in alike.items():
-        rows = np.array(members)
-        for key, values in zip(keys, zip(*(infos[row].values() for row in members), strict=True), strict=True):
-            columns.setdefault(key, []).append((rows, values))
-    stacked: dict[str, Any] = {}
-    for key, parts in columns.items():
-        kind = type(parts[0][1][0])
-        mask = np.zeros(num_envs, dtype=np.bool_)
-        if kind is dict and key != "final_obs":
-            inner = {row: value for rows, values in parts for row, value in zip(rows.tolist(), values, strict=True)}
-            stacked[key] = _stack_infos(num_envs, inner)
-        else:
-            array = np.zeros(num_envs, dtype=kind) if kind in _NUMBERS else np.full(num_envs, None, dtype=object)
-            for rows, values in parts:
-                array[rows] = np.fromiter(values, dtype=array.dtype, count=len(values))
-            stacked[key] = array
-        for rows, _ in parts:
+    def __init__(self, num_envs: int) -> None:
+        self.infos: dict[str, Any] = {}
+        self._num_envs = num_envs
+        self._nested: dict[str, _Infos] = {}
+
+    def put(self, rows: NDArray[np.int64], columns: dict[str, Any]) -> None:
+        """Write columns, each a sequence with a value for every row, or a dict of such columns."""
+        for key, values in columns.items():
+            mask = self.infos.get(f"_{key}")
+            if mask is None:
+                mask = np.zeros(self._num_envs, dtype=np.bool_)
+                self._add(key, values)
+                self.infos[f"_{key}"] = mask
             mask[rows] = True
-        stacked[f"_{key}"] = mask
-    return stacked
+            if isinstance(values, dict):
+                self._nested[key].put(rows, values)
+            else:
+                array = self.infos[key]
+                array[rows] = np.fromiter(values, dtype=array.dtype, count=len(rows))
+
+    def put_rows(self, infos: dict[int, dict[str, Any]]) -> None:
+        """Write whole infos by row; those with the same keys go together."""
+        alike: dict[tuple[str, ...], list[int]] = {}
+        for row, info in infos.items():
+            alike.setdefault(tuple(info), []).append(row)
+        for keys, rows in alike.items():
+            columns: dict[str, Any] = {}
+            for key in keys:
+                values = [infos[row][key] for row in rows]
+                if isinstance(values[0], dict) and key != "final_obs":
+                    inner = self._nested.get(key) or self._add(key, {})
+                    assert inner is not None
+                    inner.put_rows(dict(zip(rows, values, strict=True)))
+                    self.infos.setdefault(f"_{key}", np.zeros(self._num_envs, dtype=np.bool_))[rows] = True
+                else:
+                    columns[key] = values
+            self.put(np.array(rows), columns)
+
+    def _add(self, key: str, values: Any) -> _Infos | None:
+        if isinstance(values, dict):
+            nested = self._nested[key] = _Infos(self._num_envs)
+            self.infos[key] = nested.infos
+            return nested
+        kind = type(values[0])
+        self.infos[key] = (
+            np.zeros(self._num_envs, dtype=kind) if kind in _NUMBERS else np.full(self._num_envs, None, dtype=object)
+        )
+        return None
 
 
 _NUMBERS: frozenset[type] = frozenset({int, float, bool})
