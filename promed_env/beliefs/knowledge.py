@@ -31,6 +31,9 @@ class KnowledgeBelief:
     knowledge: KnowledgeBase = field(default_factory=primary_care)
     name: str = "knowledge"
 
+    def __hash__(self) -> int:
+        return hash(self.knowledge)
+
     def covers(self, case: Case) -> bool:
         """Whether complaint, options and findings of the case are in the knowledge base."""
         return _table(self.knowledge, case) is not None
