@@ -7,12 +7,12 @@ it with the canonical questions, as `benchmarks/worlds.py` measures. One questio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from promed_env.actions import normalise
 from promed_env.case import Case, Fact
-from promed_env.knowledge import KnowledgeBase, primary_care
+from promed_env.knowledge import SEXES, KnowledgeBase, Sex, primary_care
 from promed_env.patients import Reply
 from promed_env.patients.facts import Matcher, informant_of, nothing, quote, refuse, unreported
 from promed_env.patients.screening import screen
@@ -56,7 +56,7 @@ class KnowledgePatient:
             finding = self._find(heard.question)
             if finding is None:
                 return nothing(case, self.matcher.addressee(heard.question))
-        index = _facts_of(case).get(self.knowledge.findings[finding].ask)
+        index = self._fact_of(case, finding)
         if index is None:
             return Reply("Patient: That does not apply to me.", (), "patient")
         if self.reportable_only and informant_of(case.facts[index].section) != "patient":
@@ -78,6 +78,20 @@ class KnowledgePatient:
             found = self.matcher.match(question, self._record, 1)
             finding = found[0] if found else None
         return finding
+
+    def _fact_of(self, case: Case, finding: int) -> int | None:
+        """Which fact of the case a finding is; None if it does not apply to the patient."""
+        asked = self.knowledge.findings[finding].ask
+        usual = self._places.get((case.profile.sex, finding))  # where cases drawn from the knowledge base hold it
+        if usual is not None and usual < len(case.facts) and case.facts[usual].question_text == asked:
+            return usual
+        return next((index for index, fact in enumerate(case.facts) if fact.question_text == asked), None)
+
+    @cached_property
+    def _places(self) -> dict[tuple[Sex | None, int], int]:
+        findings = self.knowledge.findings
+        applies = {sex: [i for i, finding in enumerate(findings) if finding.sex in (None, sex)] for sex in SEXES}
+        return {(sex, finding): place for sex, listed in applies.items() for place, finding in enumerate(listed)}
 
     @cached_property
     def _exact(self) -> dict[str, int]:
@@ -101,8 +115,3 @@ class KnowledgePatient:
             answer=("A",),
             facts=tuple(Fact(item.yes, item.section, item.ask) for item in self.knowledge.findings),
         )
-
-
-@lru_cache(maxsize=4096)
-def _facts_of(case: Case) -> dict[str, int]:
-    return {fact.question_text: index for index, fact in enumerate(case.facts) if fact.question_text}
