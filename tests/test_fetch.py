@@ -216,6 +216,19 @@ def test_an_unknown_name_is_answered_with_those_there_are(tmp_path: Path) -> Non
     assert result.exit_code == 1
 
 
+def test_a_file_that_lies_elsewhere_is_found_there(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = RemoteFile("file.bin", server.url, HASH, elsewhere=(f"{server.url}-moved",))
+    monkeypatch.setattr(module, "DOWNLOADS", {"thing": Download((moved,), "MIT", "nowhere", "Nobody (2026)")})
+    server.plan = ["404"]
+    assert get(tmp_path).read_bytes() == BODY
+    (tmp_path / "thing" / "file.bin").unlink()
+    server.plan = ["404", "404"]
+    with pytest.raises(DatasetError, match=r"file-moved: 404"):
+        get(tmp_path)
+
+
 def test_every_file_is_pinned() -> None:
     for name, download in DOWNLOADS.items():
         assert download.licence and download.source and download.citation, name

@@ -24,7 +24,8 @@ __all__ = ["DOWNLOADS", "Download", "RemoteFile", "fetch"]
 
 _RAW = "https://raw.githubusercontent.com"
 _MEDIQ = f"{_RAW}/stellalisy/mediQ"
-_DDXPLUS = f"{_RAW}/karishmagrana/NLP-Final-Project/8e01e3a890f0048f530597e3aa7377af5ec1e097"
+_DDXPLUS = f"{_RAW}/karishmagrana/NLP-Final-Project"
+_DDXPLUS_JSON = f"{_DDXPLUS}/8e01e3a890f0048f530597e3aa7377af5ec1e097"
 _DDXPLUS_EN = (
     f"{_RAW}/FatihOkur/Automatic-Medical-Diagnosis-using-DDXPlus-Dataset/ba00896dd963d2f4004e61ad1627cb0fa02397f7/Data"
 )
@@ -38,6 +39,7 @@ class RemoteFile:
     Attributes:
         path: Where it is stored, relative to the folder of the data set.
         url: Where it is published, pinned to a commit.
+        elsewhere: Where else it may lie, tried in order where the server has nothing under `url`.
         sha256: Its SHA-256; None where nobody could tell us, and then `size` and `fields` are checked.
         size: Its size in bytes, where known.
         fields: Fields that every line of a JSON Lines file has, where there is no hash.
@@ -48,6 +50,7 @@ class RemoteFile:
     sha256: str | None
     size: int | None = None
     fields: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,18 +122,21 @@ DOWNLOADS: Mapping[str, Download] = MappingProxyType(
             files=(
                 RemoteFile(
                     "patients.csv",
-                    f"{_DDXPLUS}/Project_Train_Data_FewShot_Learning.csv",
+                    f"{_DDXPLUS}/cb32fbcd14177725792caa80893b12beaa095712/data/"
+                    "Project_Train_Data_FewShot_Learning.csv",
                     "09ee92d3385f9c40d8739e8db9bd534e5130dbcb36e4b558ec5f689bbf510cea",
                 ),
                 RemoteFile(
                     "release_evidences.json",
-                    f"{_DDXPLUS}/release_evidences.json",
+                    f"{_DDXPLUS_JSON}/data/release_evidences.json",
                     "cf1eec3835524a35ff63a20b60ceb60d60b5a4c81d346753f030230ff8c59b77",
+                    elsewhere=(f"{_DDXPLUS_JSON}/release_evidences.json",),
                 ),
                 RemoteFile(
                     "release_conditions.json",
-                    f"{_DDXPLUS}/release_conditions.json",
+                    f"{_DDXPLUS_JSON}/data/release_conditions.json",
                     "0e934757b62b8b19b8db2d902a0297ce12c4473a24f9e48f5f3e5d3e5e0d7ac4",
+                    elsewhere=(f"{_DDXPLUS_JSON}/release_conditions.json",),
                 ),
                 RemoteFile(
                     "en/release_evidences.json",
@@ -194,15 +200,22 @@ def fetch(
         target = folder / file.path
         resuming = _Resuming(file, target, progress, attempts, timeout, wait)
         known = None if file.sha256 is None else f"sha256:{file.sha256}"
-        try:
-            pooch.retrieve(file.url, known, fname=target.name, path=target.parent, downloader=resuming)
-        except ValueError as error:
-            if isinstance(error, DatasetError):
-                raise
-            raise DatasetError(
-                f"{file.url}: what arrived is not the file: expected SHA-256 {file.sha256}, got {resuming.received}. "
-                "Nothing was stored. Try again later; if it stays so, the source has changed: report it"
-            ) from error
+        addresses = [file.url, *file.elsewhere]
+        while addresses:
+            url = addresses.pop(0)
+            try:
+                pooch.retrieve(url, known, fname=target.name, path=target.parent, downloader=resuming)
+                break
+            except _NotThere:
+                if not addresses:
+                    raise
+            except ValueError as error:
+                if isinstance(error, DatasetError):
+                    raise
+                raise DatasetError(
+                    f"{url}: what arrived is not the file: expected SHA-256 {file.sha256}, got {resuming.received}. "
+                    "Nothing was stored. Try again later; if it stays so, the source has changed: report it"
+                ) from error
         paths.append(target)
     (folder / "NOTICE.txt").write_text(_notice(name, download, folder), encoding="utf-8")
     options: dict[str, Any] = {"progress": progress, "attempts": attempts, "timeout": timeout, "wait": wait}
@@ -221,8 +234,12 @@ def _notice(name: str, download: Download, folder: Path) -> str:
     for file in download.files:
         digest = sha256((folder / file.path).read_bytes()).hexdigest()
         origin = "as pinned" if file.sha256 else "as received; size and fields were checked, the hash was not known"
-        lines += ["", file.path, f"  {file.url}", f"  sha256 {digest} ({origin})"]
+        lines += ["", file.path, *(f"  {url}" for url in (file.url, *file.elsewhere)), f"  sha256 {digest} ({origin})"]
     return "\n".join(lines) + "\n"
+
+
+class _NotThere(DatasetError):
+    """The server has nothing under that address."""
 
 
 class _Resuming:
@@ -256,7 +273,7 @@ class _Resuming:
             except requests.RequestException as error:
                 status = None if error.response is None else error.response.status_code
                 if attempt == self._attempts or (status is not None and 400 <= status < 500 and status != 416):
-                    raise DatasetError(
+                    raise (_NotThere if status == 404 else DatasetError)(
                         f"{url}: {error}. Tried {attempt} times; what has arrived is kept, so that the next fetch goes "
                         "on from there. Check the network and try again"
                     ) from error
