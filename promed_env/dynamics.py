@@ -143,7 +143,7 @@ class Dynamics:
                 info["sig_total"] = float(sig.gains(after).sum())
         return info
 
-    def info_columns(self, afters: Sequence[Consultation], terms: Sequence[dict[str, float]]) -> dict[str, Any]:
+    def info_columns(self, afters: Sequence[Consultation], terms: dict[str, list[float]]) -> dict[str, Any]:
         """`info` of many steps after which the consultation goes on, by key: a list each, a dict of lists for terms."""
         turns = [after.turns[-1] for after in afters]
         replies = [turn.reply for turn in turns]
@@ -155,7 +155,7 @@ class Dynamics:
             "disclosed": [() if reply is None else reply.disclosed for reply in replies],
             "new": [turn.new for turn in turns],
             "informant": [None if reply is None else reply.informant for reply in replies],
-            "reward_terms": {name: [row[name] for row in terms] for name in terms[0]},
+            "reward_terms": terms,
         }
 
     def sig_for(self, case: Case) -> SIG | None:

@@ -72,10 +72,9 @@ class RewardTerm:
         """What each of many steps pays. Override it for a judge that wants many at once."""
         return list(map(self, befores, afters))
 
-    def terms_batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> list[dict[str, float]]:
-        """`terms` of many steps, through `batch`."""
-        name = self.name
-        return [{name: float(value)} for value in self.batch(befores, afters)]
+    def terms_batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> dict[str, list[float]]:
+        """`terms` of many steps, through `batch`: by name, a value for every step."""
+        return {self.name: list(map(float, self.batch(befores, afters)))}
 
     def hindsight(self, final: Consultation) -> NDArray[np.float64]:
         """What each turn of a consultation earned, seen from its end: (n_turns,). By default what each step paid."""
@@ -146,17 +145,16 @@ class WeightedSum(RewardTerm):
 
     def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
         """See `RewardTerm.batch`; every term gets the whole batch."""
-        return [sum(row.values()) for row in self.terms_batch(befores, afters)]
+        return list(map(sum, zip(*self.terms_batch(befores, afters).values(), strict=True)))
 
-    def terms_batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> list[dict[str, float]]:
+    def terms_batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> dict[str, list[float]]:
         """See `RewardTerm.terms_batch`; every term gets the whole batch."""
         columns: dict[str, list[float]] = {}
         for weight, term in self.parts:
             column = [weight * value for value in term.batch(befores, afters)]
             earlier = columns.get(term.name)
             columns[term.name] = column if earlier is None else list(map(sum, zip(earlier, column, strict=True)))
-        names = tuple(columns)
-        return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return columns
 
     def hindsight(self, final: Consultation) -> NDArray[np.float64]:
         """The weighted sum of the terms' hindsight views."""
@@ -280,6 +278,16 @@ class SIG(RewardTerm):
             gain -= sum(weights[fact] for fact in sorted(after.known - after.case.initial))
         return gain
 
+    def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
+        """See `RewardTerm.batch`."""
+        if self.potential:
+            return list(map(self, befores, afters))
+        gained = [0.0] * len(afters)
+        for i, after in enumerate(afters):
+            if new := after.new_since(befores[i]):
+                gained[i] = _weight(new, self.fact_weights(after.case))
+        return gained
+
     def hindsight(self, final: Consultation) -> NDArray[np.float64]:
         """What each turn was paid: (n_turns,)."""
         gains = self.gains(final)
@@ -290,7 +298,7 @@ class SIG(RewardTerm):
     def gains(self, final: Consultation) -> NDArray[np.float64]:
         """SIG of every turn, (n_turns,), without the potential's return."""
         weights = self.fact_weights(final.case)
-        return np.array([_weight(turn.new, weights) for turn in final.turns], dtype=np.float64)
+        return np.array([_weight(turn.new, weights) if turn.new else 0.0 for turn in final.turns], dtype=np.float64)
 
     def fact_weights(self, case: Case) -> tuple[float, ...]:
         """The weight of every fact of the case, length n_facts."""
@@ -330,7 +338,12 @@ class _FinalTerm(RewardTerm):
 
     def batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> Sequence[float]:
         """See `RewardTerm.batch`; only what has finished is graded."""
-        return [self(befores[i], after) if after.finished else 0.0 for i, after in enumerate(afters)]
+        turns = [after.turns for after in afters]
+        ends = [i for i, taken in enumerate(turns) if taken and taken[-1].chosen is not None]
+        earned = [0.0] * len(turns)
+        for i in ends:
+            earned[i] = self(befores[i], afters[i])
+        return earned
 
     def hindsight(self, final: Consultation) -> NDArray[np.float64]:
         """The grade on the last turn: (n_turns,)."""

@@ -326,12 +326,12 @@ def check_reward_term(term: RewardTerm, *, cases: Sequence[Case] | None = None, 
         np.allclose(list(term.batch(befores, afters)), values, atol=_TOLERANCE),
         f"{term.name}: batch(befores, afters) differs from single calls",
     )
-    for row, single, value in zip(
-        term.terms_batch(befores, afters), map(term.terms, befores, afters), values, strict=True
-    ):
-        _require(row.keys() == single.keys(), f"{term.name}: terms_batch and terms name different terms")
+    columns = term.terms_batch(befores, afters)
+    for index, (single, value) in enumerate(zip(map(term.terms, befores, afters), values, strict=True)):
+        _require(columns.keys() == single.keys(), f"{term.name}: terms_batch and terms name different terms")
+        row = [column[index] for column in columns.values()]
         _require(
-            abs(sum(single.values()) - value) <= _TOLERANCE and abs(sum(row.values()) - value) <= _TOLERANCE,
+            abs(sum(single.values()) - value) <= _TOLERANCE and abs(sum(row) - value) <= _TOLERANCE,
             f"{term.name}: the terms do not add up to the reward",
         )
     for final in finals:

@@ -170,26 +170,32 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
             texts = [self._menu.utterance(int(actions[index]), self._states[index].case) for index in live]
             afters = self._advance(befores, texts)
         moved = [position for position, after in enumerate(afters) if after is not befores[position]]
-        terms: list[dict[str, float]] = [{} for _ in afters]
-        rows = self.dynamics.reward.terms_batch(
+        terms = self.dynamics.reward.terms_batch(
             [befores[position] for position in moved], [afters[position] for position in moved]
         )
-        for position, row in zip(moved, rows, strict=True):
-            terms[position] = row
-        rewards = [0.0] * self.num_envs
+        rewards = np.zeros(self.num_envs)
+        paid = np.zeros(len(moved))
+        for column in terms.values():
+            paid += column
+        rewards[[live[position] for position in moved]] = paid
         done = np.zeros(self.num_envs, dtype=np.bool_)
-        infos: dict[int, dict[str, Any]] = {}  # of those that end or begin
-        going: list[int] = []  # positions of those that go on
-        dynamics = self.dynamics
-        for position, (index, before, after, row) in enumerate(zip(live, befores, afters, terms, strict=True)):
-            self._states[index] = after
-            self._views[index] = dynamics.observation(before, after)
-            rewards[index] = float(sum(row.values()))
+        infos: dict[int, dict[str, Any]] = {}  # of those that end, have ended or begin
+        going: list[int] = []  # of those that have moved and go on
+        dynamics, states, views = self.dynamics, self._states, self._views
+        for row, position in enumerate(moved):
+            index, after = live[position], afters[position]
+            states[index] = after
+            views[index] = dynamics.observation(befores[position], after)
             if after.finished:
                 done[index] = True
-                infos[index] = dynamics.info(before, after, row)
+                infos[index] = dynamics.info(befores[position], after, {name: terms[name][row] for name in terms})
             else:
-                going.append(position)
+                going.append(row)
+        if len(moved) < len(live):
+            for position in sorted(set(range(len(live))) - set(moved)):
+                index, after = live[position], afters[position]
+                views[index], infos[index] = dynamics.observation(after, after), dynamics.info(after, after, {})
+                done[index] = after.finished
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
             for index in np.flatnonzero(skip).tolist():
                 self._states[index], infos[index] = self._start(index, None, None)
@@ -201,11 +207,15 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
                 infos[index] = {**final, **info}
         stacked = _Infos(self.num_envs)
         if going:
-            columns = dynamics.info_columns([afters[i] for i in going], [terms[i] for i in going])
-            stacked.put(np.array([live[i] for i in going]), columns)
+            columns = {name: [column[row] for row in going] for name, column in terms.items()}
+            going = [moved[row] for row in going]
+            stacked.put(
+                np.array([live[position] for position in going]),
+                dynamics.info_columns([afters[position] for position in going], columns),
+            )
         stacked.put_rows(infos)
         self._done = done.copy()
-        return self._observe(), np.array(rewards), done, np.zeros(self.num_envs, dtype=np.bool_), stacked.infos
+        return self._observe(), rewards, done, np.zeros(self.num_envs, dtype=np.bool_), stacked.infos
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which menu actions make sense now, (num_envs, n_actions); with `actions="menu"`.

@@ -97,9 +97,9 @@ class Term(RewardTerm):
     def terms(self, before: Consultation, after: Consultation) -> dict[str, float]:
         return {"broken": 5.0} if self.kind == "terms" else super().terms(before, after)
 
-    def terms_batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> list[dict[str, float]]:
-        rows = super().terms_batch(befores, afters)
-        return [{"other": row["broken"]} for row in rows] if self.kind == "names" else rows
+    def terms_batch(self, befores: Sequence[Consultation], afters: Sequence[Consultation]) -> dict[str, list[float]]:
+        columns = super().terms_batch(befores, afters)
+        return {"other": columns["broken"]} if self.kind == "names" else columns
 
     def hindsight(self, final: Consultation) -> np.ndarray:
         if self.kind == "hindsight":

@@ -193,8 +193,7 @@ def quote(case: Case, disclosed: tuple[int, ...]) -> Reply:
     """
     if len(disclosed) == 1:  # by far the most frequent; the general way below gives the same
         fact = case.facts[disclosed[0]]
-        informant = _voice(case, informant_of(section_of(fact)))
-        return Reply(_SPEAKER[case.language][informant] + _sentence(fact.text, case.language), disclosed, informant)
+        return _one(fact.text, disclosed, _voice(case, informant_of(section_of(fact))), case.language)
     groups: dict[Informant, list[str]] = {}
     for index in disclosed:
         informant = _voice(case, informant_of(section_of(case.facts[index])))
@@ -236,6 +235,10 @@ def _says(case: Case, informant: Informant, text: str) -> Reply:
 
 
 @lru_cache(maxsize=16384)
+def _one(text: str, disclosed: tuple[int, ...], informant: Informant, language: Language) -> Reply:
+    return Reply(_SPEAKER[language][informant] + _sentence(text, language), disclosed, informant)
+
+
 def _sentence(text: str, language: Language) -> str:
     text = text.strip()
     if text.endswith((".", "!", "?", "。", "\uff01", "\uff1f")):

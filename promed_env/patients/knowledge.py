@@ -7,7 +7,7 @@ it with the canonical questions, as `benchmarks/worlds.py` measures. One questio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from promed_env.actions import normalise
@@ -85,7 +85,7 @@ class KnowledgePatient:
         usual = self._places.get((case.profile.sex, finding))  # where cases drawn from the knowledge base hold it
         if usual is not None and usual < len(case.facts) and case.facts[usual].question_text == asked:
             return usual
-        return next((index for index, fact in enumerate(case.facts) if fact.question_text == asked), None)
+        return _places_of(case).get(asked)
 
     @cached_property
     def _places(self) -> dict[tuple[Sex | None, int], int]:
@@ -115,3 +115,8 @@ class KnowledgePatient:
             answer=("A",),
             facts=tuple(Fact(item.yes, item.section, item.ask) for item in self.knowledge.findings),
         )
+
+
+@lru_cache(maxsize=4096)
+def _places_of(case: Case) -> dict[str | None, int]:
+    return {fact.question_text: index for index, fact in reversed(list(enumerate(case.facts)))}

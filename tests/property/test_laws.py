@@ -179,7 +179,8 @@ def test_a_batch_pays_what_single_steps_pay(case: Case, actions: list[str], pres
     befores = [final.prefix(turn) for turn in range(final.turn)]
     afters = [final.prefix(turn + 1) for turn in range(final.turn)]
     reward = make_reward(preset).bind(env.belief)
-    assert reward.terms_batch(befores, afters) == [
+    columns = reward.terms_batch(befores, afters)
+    assert [{name: column[index] for name, column in columns.items()} for index in range(len(afters))] == [
         pytest.approx(reward.terms(before, after)) for before, after in zip(befores, afters, strict=True)
     ]
 
