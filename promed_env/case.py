@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -46,6 +47,7 @@ Game = Literal["all", "presentation"]
 SECTIONS: tuple[str, ...] = get_args(Section)
 FLAGS = ("no_facts", "answer_conflict", "answer_in_facts", "duplicate_fact", "image_reference", "not_a_patient")
 
+_SEVERAL = re.compile(r"多选|不定项|all that apply|(?:choose|select|pick) (?:two|three|[23])\b", re.IGNORECASE)
 T = TypeVar("T")
 
 
@@ -250,6 +252,11 @@ class Case:
             shapes = {array.shape for array in (*self.shapley.values.values(), *self.shapley.stderr.values())}
             if not shapes <= {(len(self.facts),)}:
                 raise DatasetError(f"field 'shapley': need arrays of shape {(len(self.facts),)}, got {sorted(shapes)}")
+
+    @property
+    def several(self) -> bool:
+        """Whether the question says that several options may be right ("all that apply", "多选")."""
+        return _SEVERAL.search(self.question) is not None
 
     @property
     def n_facts(self) -> int:

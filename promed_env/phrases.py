@@ -13,6 +13,7 @@ _TEXTS: dict[Language, dict[str, str]] = {
     "en": {
         "rules": 'You are the doctor. Ask one question a turn with "question: ..."; finish with "answer: ...".',
         "always": "Answer with the key of an option.",
+        "several": "Answer with the keys of all options that apply.",
         "at_answer": "The options are shown once you answer, or when no questions are left.",
         "never": "Answer in words; no options are shown.",
         "left": "Questions left: {left}.",
@@ -27,6 +28,7 @@ _TEXTS: dict[Language, dict[str, str]] = {
     "zh": {
         "rules": "你是医生。每轮用“question: ...”提一个问题;用“answer: ...”结束问诊。",
         "always": "请用选项的字母作答。",
+        "several": "请用所有正确选项的字母作答。",
         "at_answer": "作答时或问题用完时才显示选项。",
         "never": "请用文字作答,不显示选项。",
         "left": "剩余提问次数:{left}。",
@@ -52,7 +54,8 @@ def opening(case: Case, max_questions: int, show_options: ShowOptions) -> str:
     texts = _TEXTS[case.language]
     show_now = show_options == "always" or (show_options == "at_answer" and max_questions == 0)
     blocks = [case.presentation or texts["silent"], case.question + (f"\n{option_list(case)}" if show_now else "")]
-    rules = f"{texts['rules']} {texts[show_options]} {budget(case.language, max_questions)}"
+    manner = texts["several" if case.several and show_options == "always" else show_options]
+    rules = f"{texts['rules']} {manner} {budget(case.language, max_questions)}"
     return "\n\n".join([*blocks, rules])
 
 
@@ -77,4 +80,5 @@ def over(language: Language, *, due: bool = False, unknown: bool = False) -> str
 
 def reveal(case: Case) -> str:
     """The options, shown when an answer is due."""
-    return f"{_TEXTS[case.language]['reveal']}\n{option_list(case)}"
+    texts = _TEXTS[case.language]
+    return f"{texts['reveal']}\n{option_list(case)}" + (f"\n{texts['several']}" if case.several else "")

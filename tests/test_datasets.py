@@ -364,6 +364,10 @@ def test_a_cmb_row() -> None:
     assert [fact.status for fact in found.facts] == ["present", "present", "present", "absent", "present"]
     assert cmb_case(changed(CMB, is_patient="否")).quality == ("not_a_patient",)
     assert cmb_case(changed(CMB, facts=[])).presentation == NO_PRESENTATION["zh"]
+    assert not found.several
+    several = cmb_case(changed(CMB, question_type="多项选择题"))
+    assert several.several and several.question == "可能的诊断包括哪些\uff1f\uff08多选\uff09"
+    assert cmb_case(changed(CMB, question_type="单项选择题")).question == found.question
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -26,16 +27,18 @@ def sample() -> CaseDataset:
     return load_dataset("medqa")
 
 
-def test_every_rule_holds(sample: CaseDataset) -> None:
-    assert check_sample(sample) == []
+@pytest.mark.parametrize("name", ["medqa", "cmb"])
+def test_every_rule_holds(name: str) -> None:
+    assert check_sample(load_dataset(name)) == []
 
 
-def test_the_shipped_file_is_compiled_from_the_vignettes(sample: CaseDataset) -> None:
-    files = sorted((ROOT / "vignettes" / "medqa").glob("*.toml"))
+@pytest.mark.parametrize("name", ["medqa", "cmb"])
+def test_the_shipped_file_is_compiled_from_the_vignettes(name: str) -> None:
+    sample, files = load_dataset(name), sorted((ROOT / "vignettes" / name).glob("*.toml"))
     written = [
         annotate(case, EvidenceBelief(), method="exact")
         for path in files
-        for case in read_vignettes(path, source="medqa-sample")
+        for case in read_vignettes(path, source=f"{name}-sample", language=sample[0].language)
     ]
     assert [case.case_id for case in written] == [case.case_id for case in sample]
     for new, shipped in zip(written, sample, strict=True):
@@ -55,6 +58,21 @@ def test_it_has_the_mix_of_question_types_of_real_medqa(sample: CaseDataset) -> 
 
 def test_it_says_what_it_is(sample: CaseDataset) -> None:
     assert sample.description == "60 synthetic vignettes, not reviewed by clinicians; not comparable with MedQA"
+
+
+def test_the_chinese_sample_is_chinese_and_says_where_several_options_are_right() -> None:
+    chinese = load_dataset("cmb")
+    assert chinese.description == "30 synthetic Chinese vignettes, not reviewed by clinicians; not comparable with CMB"
+    assert len(chinese) == 30
+    assert len({case.raw["specialty"] for case in chinese}) >= 15
+    for case in chinese:
+        assert case.language == "zh"
+        texts = [case.presentation, case.question, *(option.text for option in case.options)]
+        texts += [text for fact in case.facts for text in (fact.text, fact.question_text or "")]
+        for text in texts:
+            assert re.search(r"[\u4e00-\u9fff]", text) or text.isascii(), text
+        assert case.several == (len(case.answer) > 1) == ("多选" in case.question)
+    assert sum(case.several for case in chinese) == 6
 
 
 def test_the_presentation_leaves_the_answer_open(sample: CaseDataset) -> None:

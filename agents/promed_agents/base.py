@@ -59,11 +59,13 @@ class KnowledgeView:
         options: The answer options.
         log_prior: log p(option), (n_options,), in nats.
         rows: log p(fact | option) of every fact that is known, (n_known, n_options); None if the case has no table.
+        several: Whether the question asks for all options that apply.
     """
 
     options: tuple[Option, ...]
     log_prior: NDArray[np.float64]
     rows: NDArray[np.float64] | None
+    several: bool = False
 
     def posterior(self) -> NDArray[np.float64] | None:
         """p(option | known facts), (n_options,); None if the case has no table."""
@@ -81,20 +83,26 @@ def view_for(access: Access, consultation: Consultation) -> KnowledgeView | Cons
     case = consultation.case
     assert case.prior is not None
     rows = None if case.evidence is None else case.evidence[sorted(consultation.known)]
-    return KnowledgeView(case.options, np.log(case.prior), rows)
+    return KnowledgeView(case.options, np.log(case.prior), rows, case.several)
 
 
-def state_answer(options: Sequence[Option], posterior: NDArray[np.float64], *, by_key: bool) -> str:
+def state_answer(
+    options: Sequence[Option], posterior: NDArray[np.float64], *, by_key: bool, several: bool = False
+) -> str:
     """The utterance that gives the most probable option, with its probability as the confidence.
 
     Args:
         options: The answer options.
         posterior: p(option), (n_options,).
         by_key: Whether the doctor has been shown the keys; else it answers in the option's words.
+        several: Whether the question asks for all options that apply. The options that hold share the probability, so
+            all that are more probable than by chance are given.
     """
-    best = int(posterior.argmax())
-    said = options[best].key if by_key else options[best].text
-    return f"answer: {said} (confidence: {posterior[best]:.2f})"
+    chosen = [int(posterior.argmax())]
+    if several:
+        chosen = np.flatnonzero(posterior > 1 / len(options)).tolist() or chosen
+    said = ", ".join(options[index].key for index in chosen) if by_key else "; ".join(options[i].text for i in chosen)
+    return f"answer: {said} (confidence: {posterior[chosen].sum():.2f})"
 
 
 def episode_rng(seed: int, case_id: str) -> np.random.Generator:

@@ -14,7 +14,7 @@ import numpy as np
 
 from promed_agents.base import Access, KnowledgeView, episode_rng, state_answer
 from promed_env.beliefs import EvidenceBelief
-from promed_env.consultation import Consultation
+from promed_env.case import Case
 from promed_env.interview import CATALOGUE, SCRIPT
 
 __all__ = ["Oracle", "RandomInterview", "Reactive", "Scripted"]
@@ -27,7 +27,7 @@ def _answer(info: dict[str, Any], seed: int) -> str:
     if posterior is None:
         posterior = np.full(len(view.options), 1 / len(view.options))
         posterior[int(episode_rng(seed, info["case_id"]).integers(len(view.options)))] += 1e-9
-    return state_answer(view.options, posterior, by_key=info["by_key"])
+    return state_answer(view.options, posterior, by_key=info["by_key"], several=view.several)
 
 
 @dataclass
@@ -108,8 +108,7 @@ class Oracle:
         """
         utterances = []
         for info in infos:
-            consultation: Consultation = info["view"]
-            everything = np.ones((1, consultation.case.n_facts), dtype=bool)
-            posterior = np.exp(EvidenceBelief()(consultation.case, everything)[0])
-            utterances.append(state_answer(consultation.case.options, posterior, by_key=info["by_key"]))
+            case: Case = info["view"].case
+            posterior = np.exp(EvidenceBelief()(case, np.ones((1, case.n_facts), dtype=bool))[0])
+            utterances.append(state_answer(case.options, posterior, by_key=info["by_key"], several=case.several))
         return utterances

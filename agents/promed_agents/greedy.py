@@ -73,7 +73,7 @@ class Greedy:
         asked = {turn.text for turn in consultation.turns}
         open_facts = [i for i in range(case.n_facts) if i not in consultation.known and _question(case, i) not in asked]
         if consultation.must_answer or not open_facts or posterior.max() >= self.stop_at:
-            return state_answer(case.options, posterior, by_key=by_key)
+            return state_answer(case.options, posterior, by_key=by_key, several=case.several)
         assert case.evidence is not None
         gains = expected_information_gain(posterior, case.evidence[open_facts])
         return f"question: {_question(case, open_facts[int(gains.argmax())])}"

@@ -81,6 +81,8 @@ def cmb_case(row: Mapping[str, Any]) -> Case:
         raise DatasetError(
             f"field 'answer': {''.join(answer)!r} is not among the option keys {[option.key for option in options]}"
         )
+    if row.get("question_type") == "\u591a\u9879\u9009\u62e9\u9898" and "\u591a\u9009" not in question:
+        question = f"{question}\uff08\u591a\u9009\uff09"  # as the examination says; the row says it apart
     facts = [unnumbered(text) for text in strings_field(row, "facts")]
     is_patient = text_field(row, "is_patient").strip()
     if is_patient not in ("\u662f", "\u5426"):

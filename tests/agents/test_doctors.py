@@ -155,3 +155,12 @@ def test_doctors_answer_in_the_words_that_the_setting_understands(cases: CaseDat
         always = evaluate(make_agent(name), Setting(), cases)
         assert [e.chosen for e in result.episodes] == [e.chosen for e in always.episodes]
         assert turns is None or {len(e.turns) for e in result.episodes} == {turns}
+
+
+def test_where_several_options_apply_all_that_are_likely_are_given() -> None:
+    chinese = load_dataset("cmb")
+    several = CaseDataset("several", tuple(case for case in chinese if case.several))
+    for name in ("oracle", "greedy"):
+        played = evaluate(make_agent(name), Setting("ProMed-CMB-v0"), several)
+        assert played.summaries["all"].accuracy == 1.0
+        assert all(len(episode.chosen) >= 2 for episode in played.episodes)
