@@ -22,8 +22,8 @@ MODES = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLE
 QUESTIONS = ("question: What are the vital signs?", "question: What medications do you take?", "nonsense", "")
 
 
-def single(index: int, **kwargs: Any) -> Callable[[], gym.Env[Any, Any]]:
-    return lambda: gym.make("promed_env:ProMed-MedQA-v0", shard=(index, N), max_questions=3, **kwargs)
+def single(index: int, env_id: str = "ProMed-MedQA-v0", **kwargs: Any) -> Callable[[], gym.Env[Any, Any]]:
+    return lambda: gym.make(f"promed_env:{env_id}", shard=(index, N), max_questions=3, **kwargs)
 
 
 def pair(mode: AutoresetMode, **kwargs: Any) -> tuple[SyncVectorEnv, ConsultationVectorEnv]:
@@ -184,13 +184,14 @@ def test_worker_processes_play_the_same_episodes(env_id: str, shared_memory: boo
         workers.close()
 
 
+@pytest.mark.parametrize("env_id", ["ProMed-MedQA-v0", "ProMed-PrimaryCare-v0"])
 @pytest.mark.parametrize("mode", MODES)
-def test_the_menu_equals_the_wrapped_single_environments(mode: AutoresetMode) -> None:
+def test_the_menu_equals_the_wrapped_single_environments(mode: AutoresetMode, env_id: str) -> None:
     sync = SyncVectorEnv(
-        [lambda i=index: MenuActions(single(i)()) for index in range(N)],
+        [lambda i=index: MenuActions(single(i, env_id)()) for index in range(N)],
         autoreset_mode=mode,  # type: ignore[misc]
     )
-    vector = gym.make_vec("ProMed-MedQA-v0", num_envs=N, max_questions=3, autoreset_mode=mode, actions="menu")
+    vector = gym.make_vec(env_id, num_envs=N, max_questions=3, autoreset_mode=mode, actions="menu")
     assert isinstance(vector, ConsultationVectorEnv)
     assert sync.single_observation_space == vector.single_observation_space
     left, right = sync.reset(seed=1), vector.reset(seed=1)
