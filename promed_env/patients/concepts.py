@@ -1,5 +1,6 @@
 """Clinical concepts: which words mean the same, and what belongs to what (`data/concepts.txt` says how it is written).
 
+English and Chinese have a lexicon each (`data/concepts.txt`, which knows some Chinese too, and `data/concepts_zh.txt`).
 A text becomes spans: stretches of words with the concepts they may mean. A span of a question is met by a fact that
 means one of these concepts or something more special: "blood tests" is met by "potassium", "potassium" is not met by
 "sodium".
@@ -14,7 +15,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
-from promed_env.patients.words import FUNCTION_WORDS, has_chinese, stem, tokenise
+from promed_env.case import Language
+from promed_env.patients.words import FUNCTION_WORDS, content_runs, fold, has_chinese, stem, tokenise
 
 __all__ = ["Concept", "Lexicon", "Reading", "Span", "lexicon"]
 
@@ -68,8 +70,12 @@ class Reading(NamedTuple):
 class Lexicon:
     """The concepts, and how they are found in texts."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, language: Language = "en") -> None:
         """Parse the lexicon.
+
+        Args:
+            text: Its lines.
+            language: Whether its phrases are words ("en") or stretches of characters ("zh").
 
         Raises:
             ValueError: A line has no kind, a name stands twice, or a parent does not exist; the message says which.
@@ -95,7 +101,8 @@ class Lexicon:
             for index, (name, kind, panel, _, _) in enumerate(entries)
         )
         self.by_name = {concept.name: concept for concept in self.concepts}
-        self._tables: dict[Side, _Phrases] = {"question": _Phrases(), "fact": _Phrases()}
+        table = _Phrases if language == "en" else _Stretches
+        self._tables: dict[Side, _Phrases | _Stretches] = {"question": table(), "fact": table()}
         for index, (*_, phrases) in enumerate(entries):
             for phrase in phrases:
                 for side, mark in (("question", "!"), ("fact", "?")):
@@ -132,12 +139,12 @@ class _Phrases:
         self.exact: dict[tuple[str, ...], int] = {}
         self.loose: dict[tuple[str, ...], int] = {}
         self.endings: dict[str, int] = {}
-        self.chinese: dict[str, int] = {}
+        self.chinese = _Stretches()
         self.longest = 1
 
     def add(self, phrase: str, mask: int) -> None:
         if has_chinese(phrase):
-            self.chinese[phrase] = self.chinese.get(phrase, 0) | mask
+            self.chinese.add(phrase, mask)
             return
         if phrase.startswith("*"):
             self.endings[phrase[1:]] = self.endings.get(phrase[1:], 0) | mask
@@ -153,7 +160,7 @@ class _Phrases:
 
     def read(self, text: str) -> Reading:
         if has_chinese(text):
-            return self._read_chinese(text)
+            return self.chinese.read(text)
         tokens = tokenise(text)
         stems = tuple(stem(token) for token in tokens)
         content = [
@@ -197,11 +204,49 @@ class _Phrases:
                         found[position,] = self.endings[ending]
         return found
 
-    def _read_chinese(self, text: str) -> Reading:
-        spans = [Span(mask, (phrase,)) for phrase, mask in self.chinese.items() if phrase in text]
-        known = "".join(phrase for phrase in self.chinese if phrase in text)
-        rest = tuple(token for token in tokenise(text) if token not in known)
-        return Reading(tuple(spans), rest)
+
+class _Stretches:
+    """Finds phrases in writing without spaces: from left to right, at each character the longest that begins there."""
+
+    def __init__(self) -> None:
+        self.masks: dict[str, int] = {}
+        self.longest = 1
+
+    def add(self, phrase: str, mask: int) -> None:
+        phrase = fold(phrase)
+        self.masks[phrase] = self.masks.get(phrase, 0) | mask
+        self.longest = max(self.longest, len(phrase))
+
+    def read(self, text: str) -> Reading:
+        folded = fold(text)
+        spans: list[Span] = []
+        rest: list[str] = []
+        start = gap = 0
+        while start < len(folded):
+            end = self._end(folded, start)
+            if end == start:
+                start += 1
+                continue
+            rest.extend(content_runs(folded[gap:start]))
+            phrase = folded[start:end]
+            spans.append(Span(self.masks[phrase], (phrase,)))
+            start = gap = end
+        rest.extend(content_runs(folded[gap:]))
+        return Reading(tuple(spans), tuple(rest))
+
+    def _end(self, text: str, start: int) -> int:
+        """Where the longest phrase that begins at `start` ends; `start` if none does."""
+        for end in range(min(len(text), start + self.longest), start, -1):
+            # An abbreviation counts as a whole word: "pt" is not in "apt".
+            if text[start:end] in self.masks and not (_is_inside(text, start) or _is_inside(text, end)):
+                return end
+        return start
+
+
+def _is_inside(text: str, position: int) -> bool:
+    """Whether the position parts two characters of a Latin word."""
+    around = text[max(0, position - 1) : position + 1]
+    return position > 0 and len(around) == 2 and around.isascii() and around.isalpha()
 
 
 def _goes_on(between: tuple[str, ...], commas: bool) -> bool:
@@ -248,7 +293,8 @@ def _entries(text: str) -> Iterator[tuple[str, str, bool, list[str], list[str]]]
         yield name, kind, bool(star), parents, [phrase.strip() for phrase in phrases.split(",") if phrase.strip()]
 
 
-@lru_cache(maxsize=1)
-def lexicon() -> Lexicon:
-    """The shipped lexicon."""
-    return Lexicon(files("promed_env.patients").joinpath("data", "concepts.txt").read_text(encoding="utf-8"))
+@lru_cache(maxsize=2)
+def lexicon(language: Language = "en") -> Lexicon:
+    """The shipped lexicon of a language."""
+    name = "concepts.txt" if language == "en" else "concepts_zh.txt"
+    return Lexicon(files("promed_env.patients").joinpath("data", name).read_text(encoding="utf-8"), language)

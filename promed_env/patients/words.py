@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-__all__ = ["FUNCTION_WORDS", "has_chinese", "stem", "tokenise"]
+__all__ = ["FUNCTION_WORDS", "content_runs", "fold", "has_chinese", "stem", "tokenise"]
 
 _TOKEN = re.compile(r"[a-z]+[0-9]*|[0-9]+(?:[.,][0-9]+)*|[\u3400-\u9fff]+|[^\W\d_a-z\u3400-\u9fff]+")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
@@ -119,6 +119,22 @@ def _pairs(run: str) -> list[str]:
     for part in _CHINESE_FUNCTION.split(run):
         pairs.extend(part[start : start + 2] for start in range(max(1, len(part) - 1)) if part)
     return pairs
+
+
+def fold(text: str) -> str:
+    """Lower case, full-width and other compatibility forms folded."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def content_runs(text: str) -> list[str]:
+    """The stretches of Chinese characters between function words and anything else, in order; and Latin words."""
+    runs: list[str] = []
+    for token in _TOKEN.findall(text):
+        if has_chinese(token):
+            runs.extend(part for part in _CHINESE_FUNCTION.split(token) if part)
+        elif not token[0].isdigit():
+            runs.append(token)
+    return runs
 
 
 def has_chinese(text: str) -> bool:
