@@ -35,8 +35,9 @@ import numpy as np
 from promed_env.case import Case
 from promed_env.datasets import load_dataset
 from promed_env.patients.chinese import Cut, features
+from promed_env.patients.model import Model
 from promed_env.patients.screening import screen
-from promed_env.patients.static import Model, StaticMatcher
+from promed_env.patients.static import StaticMatcher
 from promed_env.patients.words import FUNCTION_WORDS, content_runs, fold, tokenise
 
 __all__ = ["Asked", "Teller", "lexical", "load_labels", "scores"]
@@ -244,6 +245,7 @@ def _print(name: str, s: Scores, spent: float | None) -> None:
 
 def _script(name: str) -> ModuleType:
     """A module of `scripts/`, which is no package."""
+    sys.path.insert(0, str(ROOT / "scripts"))  # where it finds the modules beside it
     spec = importlib.util.spec_from_file_location(name, ROOT / f"scripts/{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

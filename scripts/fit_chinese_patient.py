@@ -21,22 +21,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from logistic import fit, written
 from numpy.typing import NDArray
 
 from promed_env.case import Case
 from promed_env.datasets import load_dataset
 from promed_env.patients.chinese import FEATURES, Cut, features
 from promed_env.patients.concepts import lexicon
+from promed_env.patients.model import Model
 from promed_env.patients.screening import screen
-from promed_env.patients.static import Model
 from promed_env.patients.words import tokenise
 
-__all__ = ["Example", "choose_thresholds", "cross_validated", "examples_of", "fit", "without_questions"]
+__all__ = ["Example", "choose_thresholds", "cross_validated", "examples_of", "without_questions"]
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 3
 """Facts in one reply."""
-RIDGE = 2.0
 BARE_WEIGHT = 0.5
 """Weight of a labelled question asked of facts without questions of their own."""
 OWN_WEIGHT = 0.2
@@ -113,24 +113,6 @@ def examples_of(cases: dict[str, Case], cut: Cut = tokenise) -> list[Example]:
     return examples
 
 
-def fit(examples: Sequence[Example]) -> NDArray[np.float64]:
-    """Ridge-penalised logistic regression by Newton's method, (len(FEATURES),)."""
-    values = np.concatenate([example.values for example in examples])
-    asked = np.concatenate([[i in example.asked for i in range(len(example.values))] for example in examples]).astype(
-        float
-    )
-    weight = np.concatenate([np.full(len(example.values), example.weight) for example in examples])
-    penalty = np.eye(len(FEATURES)) * RIDGE
-    penalty[0, 0] = 1e-3
-    coefficients = np.zeros(len(FEATURES))
-    for _ in range(30):
-        probability = 1 / (1 + np.exp(-values @ coefficients))
-        gradient = values.T @ (weight * (probability - asked)) + penalty @ coefficients
-        curvature = weight * probability * (1 - probability)
-        coefficients -= np.linalg.solve((values * curvature[:, None]).T @ values + penalty, gradient)
-    return coefficients
-
-
 def cross_validated(examples: Sequence[Example]) -> dict[str, NDArray[np.float64]]:
     """Case id -> weights fitted on other cases."""
     ids = sorted({example.case_id for example in examples})
@@ -172,21 +154,16 @@ def main() -> None:
     examples = examples_of({case.case_id: case for case in load_dataset("cmb")})
     model, report = choose_thresholds(examples)
     count = sum(example.labelled for example in examples)
-    lines = [
-        "# The default patient's logistic model for Chinese, written by scripts/fit_chinese_patient.py.",
-        f"# Fitted on {count} labelled questions. Cross-validated over cases: {report}.",
-        "",
-        "# In log-odds: the least of the best fact, of a further one, and how far that may lie below the best.",
-        f"first = {model.first}",
-        f"more = {model.more}",
-        f"margin = {model.margin}",
-        "",
-        "[weights]",
-        *(f"{name} = {weight:.3f}" for name, weight in zip(FEATURES, model.weights, strict=True)),
-    ]
-    path = ROOT / "promed_env/patients/data/weights_zh.toml"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    text = written(
+        model,
+        FEATURES,
+        [
+            "The default patient's logistic model for Chinese, written by scripts/fit_chinese_patient.py.",
+            f"Fitted on {count} labelled questions. Cross-validated over cases: {report}.",
+        ],
+    )
+    (ROOT / "promed_env/patients/data/weights_zh.toml").write_text(text, encoding="utf-8")
+    print(text, end="")
 
 
 if __name__ == "__main__":

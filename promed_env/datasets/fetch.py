@@ -122,8 +122,7 @@ DOWNLOADS: Mapping[str, Download] = MappingProxyType(
             files=(
                 RemoteFile(
                     "patients.csv",
-                    f"{_DDXPLUS}/cb32fbcd14177725792caa80893b12beaa095712/data/"
-                    "Project_Train_Data_FewShot_Learning.csv",
+                    f"{_DDXPLUS}/cb32fbcd14177725792caa80893b12beaa095712/data/Project_Train_Data_FewShot_Learning.csv",
                     "09ee92d3385f9c40d8739e8db9bd534e5130dbcb36e4b558ec5f689bbf510cea",
                 ),
                 RemoteFile(

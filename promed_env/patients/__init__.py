@@ -62,7 +62,13 @@ def _lexical() -> Matcher:
     return LexicalMatcher()
 
 
-PATIENTS: dict[str, Callable[[], Matcher]] = {"static": _static, "lexical": _lexical}
+def _semantic() -> Matcher:
+    from promed_env.patients.semantic import SemanticMatcher
+
+    return SemanticMatcher()
+
+
+PATIENTS: dict[str, Callable[[], Matcher]] = {"static": _static, "lexical": _lexical, "semantic": _semantic}
 """Name of a built-in patient -> how its matcher is made."""
 
 
@@ -83,6 +89,7 @@ def make_patient(patient: str | Patient, facts_per_reply: int = 3, *, reportable
 
     Raises:
         ValueError: The name is unknown, or `facts_per_reply` is below 1.
+        BackendError: The patient needs an extra that is not installed.
         TypeError: The object lacks a part of the interface.
     """
     if not isinstance(patient, str):

@@ -94,7 +94,10 @@ _REFUSED: dict[Language, dict[Refusal, str]] = {
 
 
 class Matcher(Protocol):
-    """Finds the facts that a question asks about."""
+    """Finds the facts that a question asks about.
+
+    One with a model may also offer `prepare(questions, cases)`, called before many questions are matched one by one.
+    """
 
     @property
     def name(self) -> str:
@@ -158,6 +161,10 @@ class FactsPatient:
         Raises:
             ValueError: The numbers of consultations and questions differ.
         """
+        prepare = getattr(self.matcher, "prepare", None)
+        if prepare is not None:
+            heard = [screen(question) for question in questions]
+            prepare([item.question for item in heard if item.refusal is None], [state.case for state in consultations])
         return [self.reply(state, question) for state, question in zip(consultations, questions, strict=True)]
 
 

@@ -19,7 +19,7 @@ from promed_env.case import Fact, Section
 from promed_env.datasets.sections import tag_section
 from promed_env.interview import CATALOGUE
 from promed_env.patients import Informant
-from promed_env.patients.concepts import Concept, lexicon
+from promed_env.patients.concepts import Concept, Lexicon, lexicon
 from promed_env.patients.embedding import EMBEDDING_DIM, encode, table
 from promed_env.patients.words import FUNCTION_WORDS, stem, tokenise
 
@@ -154,14 +154,16 @@ class _Masks(NamedTuple):
     symptom: int
 
 
-def features(question: str, facts: tuple[Fact, ...]) -> Floats:
+def features(question: str, facts: tuple[Fact, ...], words: Lexicon | None = None) -> Floats:
     """The features of every fact for a question, (n_facts, len(FEATURES)).
 
     Args:
         question: One question.
         facts: At least one fact.
+        words: The lexicon that the question is read with, if not the whole one: the same concepts with fewer phrases,
+            to learn what to do with words that the lexicon lacks.
     """
-    asked, case = _ask(question), _index(facts)
+    asked, case = _ask(question, words), _index(facts)
     n = len(facts)
     near, similarity = _nearness(asked, case)
     met = _met(asked, case, near)
@@ -205,7 +207,7 @@ def features(question: str, facts: tuple[Fact, ...]) -> Floats:
 
 def informant_asked(question: str) -> Informant:
     """Who would know, by the kinds of the concepts that a question names."""
-    return _ask(question).addressee
+    return _ask(question, None).addressee
 
 
 def _nearness(asked: _Question, case: _Facts) -> tuple[NDArray[np.float32], Floats]:
@@ -261,9 +263,9 @@ def _weight(concept: Concept) -> float:
 
 
 @lru_cache(maxsize=16384)
-def _ask(question: str) -> _Question:
+def _ask(question: str, words: Lexicon | None) -> _Question:
     """What a question needs."""
-    words, masks = lexicon(), _masks()
+    words, masks = lexicon() if words is None else words, _masks()
     reading = words.read(question, "question")
     needs: list[_Need] = []
     kinds: list[tuple[float, str]] = []
