@@ -31,7 +31,7 @@ CASE = Case(
         Fact("The patient coughs in the morning.", "symptom"),
         Fact("The patient's mother died of a stroke.", "family"),
         Fact("The serum sodium is 131 mmol/L.", "test"),
-        Fact("The patient keeps two budgerigars.", "social"),
+        Fact("The patient keeps parrots and other birds at home.", "social"),
     ),
 )
 
@@ -47,7 +47,7 @@ def told(question: str, case: Case = CASE, limit: int = 1) -> tuple[int, ...]:
         ("Do you have a cough?", 1),
         ("Did anything run in the family, say your mother?", 2),
         ("What is the sodium?", 3),
-        ("Do you have any pets?", 4),
+        ("Do you keep any birds?", 4),
     ],
 )
 def test_a_question_in_other_words_finds_its_fact(question: str, fact: int) -> None:
@@ -63,7 +63,7 @@ def test_what_nothing_answers_is_answered_with_nothing(question: str) -> None:
 
 def test_the_order_of_the_facts_does_not_matter() -> None:
     turned = dataclasses.replace(CASE, case_id="t:2", facts=CASE.facts[::-1])
-    for question in ("What was your job?", "What is the sodium?", "Do you have any pets?", "Tell me about your family."):
+    for question in ("What was your job?", "What is the sodium?", "Do you keep any birds?", "Tell me about your family."):
         assert [CASE.n_facts - 1 - fact for fact in told(question, turned, 3)] == list(told(question, CASE, 3))
 
 
