@@ -22,7 +22,7 @@ from promed_env.actions import parse_action
 from promed_env.case import Case
 from promed_env.consultation import Consultation, ShowOptions
 from promed_env.errors import DatasetError
-from promed_env.interview import CATALOGUE
+from promed_env.interview import CATALOGUES
 from promed_env.knowledge import AGE_BANDS, SEXES, KnowledgeBase
 
 if TYPE_CHECKING:
@@ -74,13 +74,15 @@ class Menu(ABC):
         Args:
             env: The environment.
             questions: The catalogue; by default the canonical questions of the knowledge base that the cases were
-                drawn from, or else `promed_env.interview.CATALOGUE`.
+                drawn from, or else the catalogue of `promed_env.interview` in the first case's language.
         """
         slots = max(len(case.options) for case in env.source.samples)
         knowledge = env.dataset.knowledge
         if knowledge is not None and questions is None:
             return FindingsMenu(knowledge, slots, env.dynamics.show_options)
-        return TextMenu(CATALOGUE if questions is None else questions, slots, env.dynamics.show_options)
+        if questions is None:
+            questions = CATALOGUES[env.source.samples[0].language]
+        return TextMenu(questions, slots, env.dynamics.show_options)
 
     def utterance(self, action: int, case: Case) -> str:
         """The text of an action. A slot beyond the case's options answers with a key that does not exist.

@@ -5,8 +5,9 @@
 A ridge-penalised logistic regression over pairs of a question and a fact, as for English (`scripts/fit_patient.py`). It
 learns from the Chinese development questions and near misses in `benchmarks/labels` (never the test ones) over bundled
 vignettes, each asked twice: of the facts as they are, and of facts without questions of their own, which is all that
-other data has; from those vignettes' own questions, asked of facts without them; and from everyday questions and
-nonsense that no case answers. The thresholds are those that do best in cross-validation over cases.
+other data has; from those vignettes' own questions, asked of facts without them; from questions about a whole section
+of the record; and from everyday questions and nonsense that no case answers. The thresholds are those that do best in
+cross-validation over cases.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ BARE_WEIGHT = 0.5
 """Weight of a labelled question asked of facts without questions of their own."""
 OWN_WEIGHT = 0.2
 """A vignette's question is labelled with the one fact it was written for, though others may answer it too."""
+FIRST = 0.0
+"""Log-odds that the best fact must reach: even odds, for the reason given in `scripts/fit_patient.py`."""
 FOLDS = 5
 EVERYDAY = """
     今天天气好不好 你会不会骑自行车 晚上去看电影吗 这道菜放不放辣椒 地铁几点停 谁写了这本书
@@ -49,6 +52,17 @@ EVERYDAY = """
     三乘以七得几 给我讲个笑话吧 彩虹的味道是几点钟 窗户爱不爱数学 会唱京剧吗 冰箱想去海边吗
 """.split()
 """Questions that no case answers."""
+SECTIONS = {
+    "symptom": "您哪里不舒服 您现在感觉怎么样 都有些什么症状 说说您的不适",
+    "history": "您以前得过哪些病 既往史怎么样 过去身体怎么样 有什么老毛病",
+    "medication": "您在吃什么药 平时都用些什么药 用药史怎么样",
+    "family": "家族史怎么样 家里人身体怎么样 家里人得过什么病",
+    "social": "您的生活习惯怎么样 平时生活情况怎么样 说说个人史",
+    "exam": "体格检查有什么发现 查体情况怎么样 有哪些阳性体征",
+    "test": "做过哪些检查 辅助检查结果怎么样 化验结果怎么样",
+}
+"""Section -> questions about it as a whole, which its facts answer."""
+SECTION_WEIGHT = 0.3
 MIXED = """
     {}和字典哪个更会跳舞 火车的{}喜欢邮票吗 谁给窗帘的{}写过情书 {}坐几路公交去沙漠
     把{}翻译成立方米 如果蓝色比九响亮{}为什么开花
@@ -99,6 +113,11 @@ def examples_of(cases: dict[str, Case], cut: Cut = tokenise) -> list[Example]:
             if fact.question_text:
                 values = features(screen(fact.question_text).question, bare[case_id].facts, cut)
                 examples.append(Example(case_id, values, frozenset({index}), OWN_WEIGHT, False))
+        for section, questions in SECTIONS.items():
+            asked = frozenset(index for index, fact in enumerate(case.facts) if fact.section == section)
+            for question in questions.split():
+                values = features(question, bare[case_id].facts, cut)
+                examples.append(Example(case_id, values, asked, SECTION_WEIGHT / len(questions.split()), False))
     rng = random.Random(0)
     for question in EVERYDAY:
         for case in rng.sample(list(known.values()), 3):
@@ -141,7 +160,7 @@ def choose_thresholds(examples: Sequence[Example]) -> tuple[Model, str]:
             false += not example.asked and bool(disclosed)
         return 2 * hits / (told + wanted), false / unanswerable
 
-    grid = list(product((-1.0, -0.75, -0.5, -0.25, 0.0, 0.25), (-0.75, -0.5, -0.25, 0.0, 0.5), (1.0, 1.5, 2.0, 3.0)))
+    grid = list(product((FIRST,), (-0.75, -0.5, -0.25, 0.0, 0.5), (1.0, 1.5, 2.0, 3.0)))
     scores = {point: score(*point) for point in grid}
     best = max(grid, key=lambda point: scores[point][0] - scores[point][1] / 2)
     f1, false = scores[best]

@@ -111,7 +111,7 @@ def test_a_step_after_the_end_changes_nothing_and_pays_nothing(env: Consultation
         ),
         (
             {"patient": "impatient"},
-            "unknown patient 'impatient'; choose one of static, lexical, knowledge, or pass a Patient",
+            "unknown patient 'impatient'; choose one of static, lexical, semantic, knowledge, or pass a Patient",
         ),
         ({"patient": "llm:x"}, r"unknown patient 'llm:x' \(not available in this version\)"),
         ({"order": "shuffled"}, "order must be one of random, sequential, got 'shuffled'"),

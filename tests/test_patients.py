@@ -335,7 +335,8 @@ def test_make_patient_names_its_choices() -> None:
     assert make_patient(patient) is patient
     assert patient.name == "lexical"
     with pytest.raises(
-        ValueError, match=r"unknown patient 'oracle'; choose one of static, lexical, semantic, knowledge, or pass a Patient"
+        ValueError,
+        match=r"unknown patient 'oracle'; choose one of static, lexical, semantic, knowledge, or pass a Patient",
     ):
         make_patient("oracle")
     with pytest.raises(ValueError, match=r"unknown patient 'llm:x' \(not available in this version\)"):

@@ -6,7 +6,7 @@ where the cases carry a table, and else by guessing. `oracle` reads the whole re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,8 @@ import numpy as np
 
 from promed_agents.base import Access, KnowledgeView, episode_rng, state_answer
 from promed_env.beliefs import EvidenceBelief
-from promed_env.case import Case
-from promed_env.interview import CATALOGUE, SCRIPT
+from promed_env.case import Case, Language
+from promed_env.interview import CATALOGUES, SCRIPTS
 
 __all__ = ["Oracle", "RandomInterview", "Reactive", "Scripted"]
 
@@ -48,9 +48,13 @@ class Reactive:
 
 @dataclass
 class Scripted:
-    """Asks a fixed clinical interview in its order, then answers."""
+    """Asks a fixed clinical interview in its order, then answers.
 
-    questions: Sequence[str] = SCRIPT
+    Attributes:
+        questions: The interview by language.
+    """
+
+    questions: Mapping[Language, Sequence[str]] = field(default_factory=lambda: SCRIPTS)
     seed: int = 0
     name: str = "scripted"
     access: Access = "knowledge"
@@ -60,15 +64,15 @@ class Scripted:
         """See `Agent.reset`."""
         self._asked = [0] * n
 
-    def plan(self, case_id: str) -> Sequence[str]:
+    def plan(self, case_id: str, language: Language) -> Sequence[str]:
         """The questions for this case, in order."""
-        return self.questions
+        return self.questions[language]
 
     def act(self, observations: Sequence[str], infos: Sequence[dict[str, Any]]) -> list[str]:
         """See `Agent.act`."""
         utterances = []
         for index, info in enumerate(infos):
-            plan, asked = self.plan(info["case_id"]), self._asked[index]
+            plan, asked = self.plan(info["case_id"], info["language"]), self._asked[index]
             if info["must_answer"] or asked >= len(plan):
                 utterances.append(_answer(info, self.seed))
             else:
@@ -81,13 +85,13 @@ class Scripted:
 class RandomInterview(Scripted):
     """Asks questions of the catalogue in random order, none twice, until it must answer."""
 
-    questions: Sequence[str] = CATALOGUE
+    questions: Mapping[Language, Sequence[str]] = field(default_factory=lambda: CATALOGUES)
     name: str = "random"
 
-    def plan(self, case_id: str) -> Sequence[str]:
+    def plan(self, case_id: str, language: Language) -> Sequence[str]:
         """A permutation of the questions that depends on the seed and the case only."""
-        order = episode_rng(self.seed, case_id).permutation(len(self.questions))
-        return [self.questions[index] for index in order]
+        questions = self.questions[language]
+        return [questions[index] for index in episode_rng(self.seed, case_id).permutation(len(questions))]
 
 
 @dataclass

@@ -260,6 +260,7 @@ def _play(
                 "turn": state.turn,
                 "must_answer": state.must_answer,
                 "by_key": env.dynamics.options_shown(state),
+                "language": state.case.language,
                 "view": view_for(agent.access, state),
             }
             for state in env.consultations

@@ -261,14 +261,22 @@ def _ask(question: str, cut: Cut) -> _Question:
     needs: dict[_Need, None] = {}  # in order, each once
     kinds: list[tuple[float, str]] = []
     mask = 0
+    last: _Need | None = None
     for span in reading.spans:
         if span.mask & masks.filler:
+            last = None
             continue
         mask |= span.mask
         concepts = list(words.of(span.mask))
         weight = _weight(concepts)
         panels = words.closure(span.mask) & masks.panels & ~span.mask
-        needs[_Need(span.mask, panels, weight, span.mask & masks.specific != 0, frozenset())] = None
+        need = _Need(span.mask, panels, weight, span.mask & masks.specific != 0, frozenset())
+        if span.listed and last is not None and last.specific and need.specific and kinds[-1][1] == concepts[0].kind:
+            # A fact on any item of a list answers "fever, chills or sweats".
+            del needs[last]
+            need = _Need(last.mask | need.mask, last.panels | panels, max(last.weight, weight), True, frozenset())
+        needs[need] = None
+        last = need
         kinds.append((weight, concepts[0].kind))
     for run in reading.rest:
         pieces = frozenset(cut(run))

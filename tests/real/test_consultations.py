@@ -44,7 +44,9 @@ def test_the_script_finds_most_and_nonsense_nothing(mediq_file: Path) -> None:
 
     cases = load_dataset(mediq_file).filter(SLICES["clinical"])[:80]
     setting = Setting(dataset=str(mediq_file))
-    nonsense = Scripted([f"Does the {thing} sing on Tuesdays?" for thing in ("sofa", "lamp", "moon", "fork", "shed")])
+    nonsense = Scripted(
+        {"en": [f"Does the {thing} sing on Tuesdays?" for thing in ("sofa", "lamp", "moon", "fork", "shed")]}
+    )
     recall = {
         name: evaluate(doctor, setting, cases).summaries["all"].fact_recall
         for name, doctor in (("script", Scripted()), ("random", make_agent("random")), ("nonsense", nonsense))
