@@ -2,10 +2,12 @@
 
     python benchmarks/patients.py [--cases ../shared/data/mediq/dev_0000-0999.jsonl] [--split dev --split test]
 
-Prints, for `lexical` and `static`: on labelled questions micro F1, precision and recall over facts (three facts at
-most, so at most three of a question's facts are expected) with a 95% interval from resampling cases, and how often
-questions that the case does not answer, adversarial ones and nonsense still drew a fact; over 100 clinical cases
-which share of the hidden facts ten nonsense questions and fixed scripts bring out; microseconds a reply.
+Prints, for every patient that hears free text and for `static` in imperfections: on labelled questions micro F1,
+precision and recall over facts (three facts at most, so at most three of a question's facts are expected) with a 95%
+interval from resampling cases, and how often questions that the case does not answer, adversarial ones (in Chinese:
+near misses) and nonsense still drew a fact; recall by section of the record; over 100 clinical cases which share of the
+hidden facts ten nonsense questions and fixed scripts bring out; microseconds a reply. The knowledge base's patient is
+measured by `benchmarks/findings.py`, ways of cutting Chinese by `benchmarks/chinese.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import random
 import statistics
 import sys
 import time
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -28,8 +31,10 @@ from promed_env.case import Case
 from promed_env.consultation import Consultation
 from promed_env.datasets import load_dataset
 from promed_env.datasets.slices import is_clinical
+from promed_env.errors import BackendError
 from promed_env.interview import CATALOGUE, SCRIPT
 from promed_env.patients import PATIENTS, Patient, make_patient
+from promed_env.patients.facts import section_of
 
 __all__ = ["LABELS", "Labelled", "Scores", "evaluate", "load_labels", "recall_of"]
 
@@ -38,6 +43,7 @@ CASES = ROOT / "../shared/data/mediq/dev_0000-0999.jsonl"
 LABELS = ROOT / "benchmarks/labels"
 FIGURES = ROOT / "promed_env/patients/data/figures.toml"
 LIMIT = 3
+IMPERFECT = ("forgetful(static, 0.2)", "terse(static)", "talkative(static, 0.2)", "mistaken(static, 0.2)")
 
 NONSENSE = (
     "Which shelf does the thunder sleep on?",
@@ -94,7 +100,7 @@ class Scores(NamedTuple):
         interval: 95% bootstrap interval of `f1`, resampling cases.
         uncapped_f1: The same where a question expects all its facts.
         false_disclosure: Share of unanswerable questions that drew a fact.
-        adversarial: Share of adversarial questions that drew a fact.
+        adversarial: Share of adversarial questions (of Chinese ones: near misses) that drew a fact.
         nonsense: Share of nonsense questions that drew a fact.
     """
 
@@ -116,15 +122,37 @@ class Scores(NamedTuple):
 
 
 def load_labels(split: str, cases: dict[str, Case]) -> list[Labelled]:
-    """The labelled questions of a split: "dev", "test" or "train"."""
-    path = LABELS / f"questions_{split}.jsonl"
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Labelled(cases[row["case_id"]], row["question"], row["kind"], frozenset(row["facts"])) for row in rows]
+    """The labelled questions of a split: "dev", "test" or "train"; "zh_dev" and "zh_test" are Chinese."""
+    names = [f"questions_{split}.jsonl", *(["questions_zh_near.jsonl"] if split.startswith("zh_") else [])]
+    rows = [json.loads(line) for name in names for line in (LABELS / name).read_text(encoding="utf-8").splitlines()]
+    return [
+        Labelled(cases[row["case_id"]], row["question"], row["kind"], frozenset(row["facts"]))
+        for row in rows
+        if row.get("split", split) in (split, split.removeprefix("zh_"))
+    ]
+
+
+def _heard(patient: Patient, labels: Sequence[Labelled]) -> list[frozenset[int]]:
+    """What each question drew, of a consultation with a seed of its own for every case."""
+    states = [Consultation(item.case, seed=zlib.crc32(item.case.case_id.encode())) for item in labels]
+    replies = patient.reply_batch(states, [item.question for item in labels])
+    return [frozenset(reply.disclosed) for reply in replies]
+
+
+def section_recall(patient: Patient, labels: Sequence[Labelled]) -> dict[str, tuple[float, int]]:
+    """Of the facts of each section that are asked for, the share that is told, and how many there are."""
+    counts: dict[str, list[int]] = {}
+    for item, told in zip(labels, _heard(patient, labels), strict=True):
+        for fact in item.facts:
+            count = counts.setdefault(section_of(item.case.facts[fact]), [0, 0])
+            count[0] += fact in told
+            count[1] += 1
+    return {section: (found / n, n) for section, (found, n) in sorted(counts.items())}
 
 
 def evaluate(patient: Patient, labels: Sequence[Labelled]) -> Scores:
     """How well a patient that tells at most `LIMIT` facts agrees with the labels."""
-    replies = [frozenset(patient.reply(Consultation(item.case), item.question).disclosed) for item in labels]
+    replies = _heard(patient, labels)
     counts: dict[str, list[int]] = {}
     for item, told in zip(labels, replies, strict=True):
         count = counts.setdefault(item.case.case_id, [0, 0, 0, 0])
@@ -148,7 +176,7 @@ def evaluate(patient: Patient, labels: Sequence[Labelled]) -> Scores:
         recall=float(hits / wanted),
         uncapped_f1=float(2 * hits / (told_facts + all_wanted)),
         false_disclosure=drew("unanswerable"),
-        adversarial=drew("adversarial"),
+        adversarial=drew("near_miss" if any(item.kind == "near_miss" for item in labels) else "adversarial"),
         nonsense=drew("nonsense"),
     )
 
@@ -184,43 +212,71 @@ def microseconds(name: str, cases: Sequence[Case]) -> tuple[float, float]:
     return statistics.median(first), statistics.median(later)
 
 
+def print_scores(split: str, labels: Sequence[Labelled], names: Sequence[str]) -> dict[str, Scores]:
+    """The table of a split."""
+    near = "near" if split.startswith("zh_") else "adv."
+    print(f"\n{split}: {len(labels)} labelled questions over {len({item.case.case_id for item in labels})} cases")
+    print(
+        f"{'patient':22} {'F1':>6} {'95% interval':>14} {'prec.':>6} {'recall':>6} {'F1 all':>6} "
+        f"{'false':>6} {near:>6} {'nons.':>6}"
+    )
+    scores = {name: evaluate(make_patient(name, LIMIT), labels) for name in names}
+    for name, s in scores.items():
+        print(
+            f"{name:22} {s.f1:6.3f} {s.interval[0]:6.3f}, {s.interval[1]:6.3f} {s.precision:6.3f} {s.recall:6.3f} "
+            f"{s.uncapped_f1:6.3f} {s.false_disclosure:6.3f} {s.adversarial:6.3f} {s.nonsense:6.3f}"
+        )
+    print("recall by section")
+    by_name = {name: section_recall(make_patient(name, LIMIT), labels) for name in names if "(" not in name}
+    sections = next(iter(by_name.values()))
+    print(f"{'patient':22} " + " ".join(f"{section[:8]:>8}" for section in sections))
+    print(f"{'facts asked for':22} " + " ".join(f"{n:8}" for _, n in sections.values()))
+    for name, found in by_name.items():
+        print(f"{name:22} " + " ".join(f"{share:8.2f}" for share, _ in found.values()))
+    return scores
+
+
+def installed() -> list[str]:
+    """The patients that can be made here; says which cannot."""
+    names = []
+    for name in PATIENTS:
+        try:
+            make_patient(name)
+            names.append(name)
+        except BackendError as error:
+            print(f"left out: {error}")
+    return names
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=Path, default=CASES, help="MediQ's rows (default: %(default)s)")
-    parser.add_argument(
-        "--split", action="append", choices=["dev", "test", "train"], help="labels to use (default: dev, test)"
-    )
+    splits = ["dev", "test", "train", "zh_dev", "zh_test"]
+    parser.add_argument("--split", action="append", choices=splits, help="labels to use (default: test, zh_test)")
     parser.add_argument("--record", action="store_true", help="write the test figures where the patients state them")
     arguments = parser.parse_args()
     if not arguments.cases.exists():
         parser.error(f"{arguments.cases} does not exist; pass MediQ's file of cases with --cases")
     dataset = load_dataset(arguments.cases)
-    cases = {case.case_id: case for case in dataset}
-    sample = clinical_sample(dataset)
-    # Facts are read once a case, so cases whose facts were not read yet are kept for the timing.
+    cases = {case.case_id: case for case in [*dataset, *load_dataset("cmb")]}
+    sample = clinical_sample(dataset, 100 + 40 * (len(PATIENTS) + len(IMPERFECT)))
     sample, fresh = sample[:100], sample[100:]
 
     print(f"{datetime.date.today()}, {os.cpu_count()} cores: python {' '.join(sys.argv)}")
-    recorded = []
-    for split in arguments.split or ["dev", "test"]:
-        labels = load_labels(split, cases)
-        print(f"\n{split}: {len(labels)} labelled questions over {len({item.case.case_id for item in labels})} cases")
-        print(
-            f"{'patient':8} {'F1':>6} {'95% interval':>14} {'prec.':>6} {'recall':>6} {'F1 all':>6} "
-            f"{'false':>6} {'adv.':>6} {'nons.':>6}"
-        )
-        for name in PATIENTS:
-            s = evaluate(make_patient(name, LIMIT), labels)
-            print(
-                f"{name:8} {s.f1:6.3f} {s.interval[0]:6.3f}, {s.interval[1]:6.3f} {s.precision:6.3f} {s.recall:6.3f} "
-                f"{s.uncapped_f1:6.3f} {s.false_disclosure:6.3f} {s.adversarial:6.3f} {s.nonsense:6.3f}"
-            )
-            if split == "test":
-                recorded.append(f'{name} = "{s}"')
-    if arguments.record and recorded:
-        header = "# How well each patient hears, written by benchmarks/patients.py --record.\n"
-        FIGURES.write_text(header + "\n".join(recorded) + "\n", encoding="utf-8")
+    names = installed()
+    measured = {
+        split: print_scores(split, load_labels(split, cases), [*names, *IMPERFECT])
+        for split in arguments.split or ["test", "zh_test"]
+    }
+    if arguments.record:
+        lines = ["# How well each patient hears, written by benchmarks/patients.py --record."]
+        for split, language in (("test", "English"), ("zh_test", "Chinese")):
+            lines += ["", f"[{language}]"]
+            for name in names:
+                near = f", near misses {measured[split][name].adversarial:.2f}" if language == "Chinese" else ""
+                lines.append(f'{name} = "{measured[split][name]}{near}"')
+        FIGURES.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"\nshare of the hidden facts brought out by ten questions, {len(sample)} clinical cases")
     scripts = {
         "nonsense": NONSENSE,
@@ -228,16 +284,16 @@ def main() -> None:
         "generic words": GENERIC,
         "scripted": SCRIPT,
     }
-    print(f"{'patient':8} {'facts':>5} " + " ".join(f"{title:>14}" for title in scripts))
-    for name in PATIENTS:
+    print(f"{'patient':22} {'facts':>5} " + " ".join(f"{title:>14}" for title in scripts))
+    for name in [*names, *IMPERFECT]:
         for limit in (1, LIMIT):
             patient = make_patient(name, limit)
             shares = " ".join(f"{recall_of(patient, questions, sample):14.3f}" for questions in scripts.values())
-            print(f"{name:8} {limit:5} {shares}")
+            print(f"{name:22} {limit:5} {shares}")
     print("\nmedian microseconds a reply, questions never asked before")
-    for name in PATIENTS:
-        first, later = microseconds(name, fresh)
-        print(f"{name:8} first of a case {first:.0f}, later {later:.0f}")
+    for number, name in enumerate([*names, *IMPERFECT]):  # on cases of its own, because facts are read once a case
+        first, later = microseconds(name, fresh[40 * number : 40 * (number + 1)])
+        print(f"{name:22} first of a case {first:.0f}, later {later:.0f}")
 
 
 if __name__ == "__main__":

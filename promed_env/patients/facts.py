@@ -139,7 +139,8 @@ class FactsPatient:
     @property
     def figures(self) -> str:
         """How well it hears, as `benchmarks/patients.py --record` measured it on held-out labelled questions."""
-        return _figures().get(self.name, "")
+        found = {language: patients[self.name] for language, patients in _figures().items() if self.name in patients}
+        return "; ".join(f"{language}: {figures}" for language, figures in found.items())
 
     def reply(self, consultation: Consultation, question: str) -> Reply:
         """The reply to a question; deterministic, and independent of what was asked before."""
@@ -175,7 +176,7 @@ def _own_questions(case: Case) -> dict[str, int]:
 
 
 @lru_cache(maxsize=1)
-def _figures() -> dict[str, str]:
+def _figures() -> dict[str, dict[str, str]]:
     return tomllib.loads(files("promed_env.patients").joinpath("data", "figures.toml").read_text(encoding="utf-8"))
 
 
