@@ -252,7 +252,6 @@ def _case(data: ClinicDataset, seed: int) -> Case:
         profile=Profile(age, sex),
         evidence=evidence,
         prior=option_prior,
-        world="closed",
         raw=raw,
     )
 

@@ -1,7 +1,8 @@
 """The patient of a knowledge base: knows every finding, by its canonical question or in free words.
 
-The exact wording of a canonical question is found by a hash look-up. Any other wording goes to a matcher that compares
-it with the canonical questions, as `benchmarks/worlds.py` measures. One question brings out one finding.
+The exact wording of a canonical question is found by a hash look-up. Any other wording goes to
+`promed_env.patients.retrieval`, as `benchmarks/findings.py` measures, or to a matcher of the user's. One question
+brings out one finding.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from promed_env.case import Case, Fact
 from promed_env.knowledge import SEXES, KnowledgeBase, Sex, primary_care
 from promed_env.patients import Reply
 from promed_env.patients.facts import Matcher, informant_of, nothing, quote, refuse, unreported
+from promed_env.patients.features import informant_asked
+from promed_env.patients.retrieval import find_finding
 from promed_env.patients.screening import screen
+from promed_env.patients.static import StaticMatcher
 
 if TYPE_CHECKING:
     from promed_env.consultation import Consultation
@@ -35,14 +39,15 @@ class KnowledgePatient:
 
         Args:
             knowledge: The knowledge base of the cases; by default the one that is shipped.
-            matcher: Finds the finding that free words ask for, among all findings stated as present; by default
-                `StaticMatcher`.
+            matcher: Finds the finding that free words ask for, among all findings stated as present. By default
+                `promed_env.patients.retrieval` does for the shipped knowledge base, whose findings have phrases of
+                their own, and `StaticMatcher` for any other.
             reportable_only: Findings of examinations and tests are not told.
         """
-        from promed_env.patients.static import StaticMatcher
-
         self.knowledge = primary_care() if knowledge is None else knowledge
-        self.matcher: Matcher = StaticMatcher() if matcher is None else matcher
+        if matcher is None and self.knowledge is not primary_care():
+            matcher = StaticMatcher()
+        self.matcher = matcher
         self.reportable_only = reportable_only
 
     def reply(self, consultation: Consultation, question: str) -> Reply:
@@ -55,7 +60,8 @@ class KnowledgePatient:
                 return refuse(case, heard.refusal)
             finding = self._find(heard.question)
             if finding is None:
-                return nothing(case, self.matcher.addressee(heard.question))
+                addressee = informant_asked if self.matcher is None else self.matcher.addressee
+                return nothing(case, addressee(heard.question))
         index = self._fact_of(case, finding)
         if index is None:
             return Reply("Patient: That does not apply to me.", (), "patient")
@@ -74,10 +80,12 @@ class KnowledgePatient:
     def _find(self, question: str) -> int | None:
         """The finding that a question asks for, in its canonical words or by retrieval."""
         finding = self._normalised.get(normalise(question))
-        if finding is None:
-            found = self.matcher.match(question, self._record, 1)
-            finding = found[0] if found else None
-        return finding
+        if finding is not None:
+            return finding
+        if self.matcher is None:
+            return find_finding(self.knowledge, question)
+        found = self.matcher.match(question, self._record, 1)
+        return found[0] if found else None
 
     def _fact_of(self, case: Case, finding: int) -> int | None:
         """Which fact of the case a finding is; None if it does not apply to the patient."""
