@@ -285,7 +285,8 @@ class SIG(RewardTerm):
         gained = [0.0] * len(afters)
         for i, after in enumerate(afters):
             if new := after.new_since(befores[i]):
-                gained[i] = _weight(new, self.fact_weights(after.case))
+                weights = self.fact_weights(after.case)
+                gained[i] = weights[new[0]] if len(new) == 1 else _weight(new, weights)
         return gained
 
     def hindsight(self, final: Consultation) -> NDArray[np.float64]:
@@ -298,7 +299,8 @@ class SIG(RewardTerm):
     def gains(self, final: Consultation) -> NDArray[np.float64]:
         """SIG of every turn, (n_turns,), without the potential's return."""
         weights = self.fact_weights(final.case)
-        return np.array([_weight(turn.new, weights) if turn.new else 0.0 for turn in final.turns], dtype=np.float64)
+        news = [turn.new for turn in final.turns]
+        return np.array([weights[new[0]] if len(new) == 1 else _weight(new, weights) for new in news], dtype=np.float64)
 
     def fact_weights(self, case: Case) -> tuple[float, ...]:
         """The weight of every fact of the case, length n_facts."""
@@ -318,8 +320,8 @@ class SIG(RewardTerm):
 
 
 def _weight(facts: tuple[int, ...], weights: tuple[float, ...]) -> float:
-    """The weight of facts together; one fact, by far the most frequent, without a loop."""
-    return weights[facts[0]] if len(facts) == 1 else sum([weights[fact] for fact in facts])
+    """The weight of facts together. Callers take one fact, by far the most frequent, without a call."""
+    return sum([weights[fact] for fact in facts])
 
 
 class _FinalTerm(RewardTerm):

@@ -65,6 +65,6 @@ def test_the_command_prints_three_slices(mediq_file: Path) -> None:
         "answer accuracy, slice clinical",
         "diagnostic accuracy, slice diagnosis",
         "SIG is not available",
-        "static (F1",
+        "static (English: F1",
     ):
         assert text in result.output
