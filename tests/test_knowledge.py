@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from promed_env.errors import DatasetError
+from promed_env.beliefs.knowledge import KnowledgeBelief
+from promed_env.case import Case, Fact, Option, Profile
+from promed_env.consultation import Consultation
+from promed_env.errors import BeliefRequired, DatasetError
 from promed_env.knowledge import KnowledgeBase, age_band, primary_care
+from promed_env.patients.knowledge import KnowledgePatient
+from promed_env.patients.static import StaticMatcher
 
 FILES = {
     "base.toml": """
@@ -133,3 +140,63 @@ def test_what_is_broken_is_named(tmp_path: Path, file: str, old: str, new: str, 
 def test_a_missing_file_is_named(tmp_path: Path, file: str) -> None:
     with pytest.raises(DatasetError, match=file.split("/")[0].removesuffix(".toml")):
         KnowledgeBase.load(written(tmp_path, **{file: None}))
+
+
+def tiny_case(base: KnowledgeBase, **changed: Any) -> Case:
+    """A case whose complaint, options and findings are those of the tiny knowledge base."""
+    case = Case(
+        case_id="tiny:1",
+        source="tiny",
+        presentation="I am a 20-year-old woman. I cough.",
+        question="What is it?",
+        options=(Option("A", "Ague"), Option("B", "Bile")),
+        answer=("A",),
+        facts=tuple(Fact(item.yes, item.section, item.ask) for item in base.findings),
+        initial=frozenset({0}),
+        profile=Profile(age=20, sex="female"),
+    )
+    return dataclasses.replace(case, **changed)
+
+
+def test_belief_and_patient_take_any_knowledge_base(tmp_path: Path) -> None:
+    base = KnowledgeBase.load(written(tmp_path))
+    case, patient, belief = tiny_case(base), KnowledgePatient(base), KnowledgeBelief(base)
+    state = Consultation(case)
+    assert isinstance(patient.matcher, StaticMatcher)  # the shipped phrases are those of the shipped knowledge base
+    assert patient.reply(state, "Any fever?").disclosed == (1,)
+    assert patient.reply(state, "Have you been feverish?").disclosed == (1,)
+    assert patient.reply(state, "Who won the cup in 1987?").disclosed == ()
+    assert belief.covers(case) and not KnowledgeBelief().covers(case)
+    # 0.3 : 1 by prior; fever 0.9 : 0.1, no weight for the cough that the complaint affirms
+    known = np.array([[True, True, False, False]])
+    np.testing.assert_allclose(np.exp(belief(case, known)[0]), np.array([0.27, 0.1]) / 0.37)
+
+
+def test_what_does_not_apply_and_what_cannot_be_told_is_said(tmp_path: Path) -> None:
+    base = KnowledgeBase.load(written(tmp_path))
+    man = tiny_case(base, facts=tiny_case(base).facts[:3], profile=Profile(age=20, sex="male"))
+    reply = KnowledgePatient(base).reply(Consultation(man), "Are you pregnant?")
+    assert reply == ("Patient: That does not apply to me.", (), "patient")
+    reportable = KnowledgePatient(base, reportable_only=True)
+    assert reportable.reply(Consultation(man), "Is there a wheeze?").disclosed == ()
+    assert reportable.reply(Consultation(man), "Any fever?").disclosed == (1,)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"presentation": "A woman coughs."},
+        {"presentation": "I am a 20-year-old woman. I itch."},
+        {"options": (Option("A", "Ague"), Option("B", "Gout"))},
+        {"facts": (Fact("I itch.", "symptom", "Do you itch?"),)},
+        {"presentation": "I am a 20-year-old man. I cough."},  # no man has bile
+        {"presentation": "I am a 7-year-old woman. I cough."},
+    ],
+)
+def test_the_belief_covers_only_what_it_knows(tmp_path: Path, changed: dict[str, Any]) -> None:
+    base = KnowledgeBase.load(written(tmp_path))
+    case = tiny_case(base, **changed)
+    belief = KnowledgeBelief(base)
+    assert not belief.covers(case)
+    with pytest.raises(BeliefRequired, match="are not in the knowledge base 'tiny'"):
+        belief.table(case)
