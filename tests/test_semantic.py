@@ -155,4 +155,4 @@ def test_nothing_is_loaded_before_it_is_needed() -> None:
         "import sys, promed_env; from promed_env.patients import make_patient; make_patient('semantic'); "
         "sys.exit('torch' in sys.modules or 'sentence_transformers' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", check], check=True)
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from promed_env.case import Fact, Section
 from promed_env.datasets.sections import tag_section
 from promed_env.patients import Informant
-from promed_env.patients.concepts import Concept, Lexicon, lexicon
+from promed_env.patients.concepts import HOME, SECTION_CONCEPT, Concept, Lexicon, lexicon
 from promed_env.patients.words import tokenise
 
 __all__ = ["FEATURES", "Cut", "features", "informant_asked"]
@@ -58,30 +58,7 @@ FEATURES: dict[str, str] = {
 }
 """Name of a feature -> what it is, in the order of the columns of `features`."""
 
-_HOME: dict[str, Section] = {
-    "complaint": "symptom",
-    "symptom": "symptom",
-    "history": "history",
-    "medication": "medication",
-    "family": "family",
-    "social": "social",
-    "demographics": "demographics",
-    "exam": "exam",
-    "test": "test",
-}
-"""Kind of a concept -> the section where it is usually found."""
-_SECTION_CONCEPT: dict[Section, str] = {
-    "demographics": "demographics",
-    "history": "pmh",
-    "symptom": "symptoms",
-    "exam": "exam_any",
-    "test": "test_any",
-    "social": "social_history",
-    "family": "family_history",
-    "medication": "medications",
-}
-"""Section -> the concept that any fact in it means."""
-_BROAD = frozenset(_SECTION_CONCEPT.values()) | {"complaint", "lab_any", "imaging", "past", "treatment"}
+_BROAD = frozenset(SECTION_CONCEPT.values()) | {"complaint", "lab_any", "imaging", "past", "treatment"}
 _WEIGHT = {"attribute": 0.3, "body": 0.6, "complaint": 0.6}
 """Weight of a need by the kind of its concept, else 1."""
 _BROAD_WEIGHT = 0.6
@@ -285,7 +262,7 @@ def _ask(question: str, cut: Cut) -> _Question:
     specific = any(need.specific for need in needs)
     return _Question(
         needs=tuple(needs),
-        sections=frozenset(_HOME[kind] for _, kind in kinds if kind in _HOME),
+        sections=frozenset(HOME[kind] for _, kind in kinds if kind in HOME),
         broad=bool(needs) and not specific and mask & masks.broad != 0,
         attribute_only=bool(needs) and not specific and not mask & masks.broad,
         family=mask & masks.family != 0,
@@ -328,7 +305,7 @@ def _read(fact: Fact, words: Lexicon, cut: Cut) -> _Fact:
     own = 0
     for mask in spans:
         own |= mask
-    told = own | (words.mask(_SECTION_CONCEPT[section]) if section in _SECTION_CONCEPT else 0)
+    told = own | (words.mask(SECTION_CONCEPT[section]) if section in SECTION_CONCEPT else 0)
     return _Fact(
         own=own,
         closure=words.closure(told),

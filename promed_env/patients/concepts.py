@@ -15,12 +15,36 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
-from promed_env.case import Language
+from promed_env.case import Language, Section
 from promed_env.patients.words import FUNCTION_WORDS, content_runs, fold, has_chinese, stem, tokenise
 
-__all__ = ["Concept", "Lexicon", "Reading", "Span", "lexicon"]
+__all__ = ["HOME", "SECTION_CONCEPT", "Concept", "Lexicon", "Reading", "Span", "lexicon"]
 
 Side = Literal["question", "fact"]
+
+HOME: dict[str, Section] = {
+    "complaint": "symptom",
+    "symptom": "symptom",
+    "history": "history",
+    "medication": "medication",
+    "family": "family",
+    "social": "social",
+    "demographics": "demographics",
+    "exam": "exam",
+    "test": "test",
+}
+"""Kind of a concept -> the section where it is usually found."""
+SECTION_CONCEPT: dict[Section, str] = {
+    "demographics": "demographics",
+    "history": "pmh",
+    "symptom": "symptoms",
+    "exam": "exam_any",
+    "test": "test_any",
+    "social": "social_history",
+    "family": "family_history",
+    "medication": "medications",
+}
+"""Section -> the concept that any fact in it means."""
 
 
 @dataclass(frozen=True)

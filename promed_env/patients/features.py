@@ -19,7 +19,7 @@ from promed_env.case import Fact, Section
 from promed_env.datasets.sections import tag_section
 from promed_env.interview import CATALOGUE
 from promed_env.patients import Informant
-from promed_env.patients.concepts import Concept, Lexicon, lexicon
+from promed_env.patients.concepts import HOME, SECTION_CONCEPT, Concept, Lexicon, lexicon
 from promed_env.patients.embedding import EMBEDDING_DIM, encode, table
 from promed_env.patients.words import FUNCTION_WORDS, stem, tokenise
 
@@ -53,30 +53,7 @@ FEATURES: dict[str, str] = {
 }
 """Name of a feature -> what it is, in the order of the columns of `features`."""
 
-_HOME: dict[str, Section] = {
-    "complaint": "symptom",
-    "symptom": "symptom",
-    "history": "history",
-    "medication": "medication",
-    "family": "family",
-    "social": "social",
-    "demographics": "demographics",
-    "exam": "exam",
-    "test": "test",
-}
-"""Kind of a concept -> the section where it is usually found."""
-_SECTION_CONCEPT: dict[Section, str] = {
-    "demographics": "demographics",
-    "history": "pmh",
-    "symptom": "symptoms",
-    "exam": "exam_any",
-    "test": "test_any",
-    "social": "social_history",
-    "family": "family_history",
-    "medication": "medications",
-}
-"""Section -> the concept that any fact in it means."""
-_BROAD = frozenset(_SECTION_CONCEPT.values()) | {
+_BROAD = frozenset(SECTION_CONCEPT.values()) | {
     "complaint", "lab_any", "imaging", "plan", "outcome", "treatment_given", "previous_care",
 }  # fmt: skip
 _WEIGHT = {"attribute": 0.4, "act": 0.3, "body": 0.6, "complaint": 0.6}
@@ -298,7 +275,7 @@ def _ask(question: str, words: Lexicon | None) -> _Question:
         needs=tuple(needs),
         weights=np.array([need.weight for need in needs]),
         specific=np.array(specific, dtype=np.float64),
-        sections=frozenset(_HOME[kind] for _, kind in kinds if kind in _HOME),
+        sections=frozenset(HOME[kind] for _, kind in kinds if kind in HOME),
         broad=bool(needs) and not any(specific),
         attribute_only=not any(specific) and not mask & masks.broad,
         family=bool(mask & masks.family),
@@ -342,8 +319,8 @@ def _index(facts: tuple[Fact, ...]) -> _Facts:
             mask |= span.mask
         own.append(mask)
         own_specific.append([span.mask for span in spans if span.mask & masks.specific])
-        if section in _SECTION_CONCEPT:
-            mask |= words.mask(_SECTION_CONCEPT[section])
+        if section in SECTION_CONCEPT:
+            mask |= words.mask(SECTION_CONCEPT[section])
         closures.append(words.closure(mask))
         tokens = [token for token in tokenise(fact.text) if token not in FUNCTION_WORDS and not token[0].isdigit()]
         stems.append(frozenset(stem(token) for token in tokens))
