@@ -46,8 +46,8 @@ class Agent(Protocol):
 
         Args:
             observations: The newest text of each, length n. A consultation that is over gets any utterance.
-            infos: One dict each, length n: "case_id", "turn", "must_answer", "by_key" (whether the doctor has been
-                shown the options' keys), "language" ("en" or "zh") and "view", as the access allows.
+            infos: One dict each, length n: "case_id", "turn", "questions_left", "must_answer", "by_key" (whether the
+                doctor has been shown the options' keys), "language" ("en" or "zh") and "view", as the access allows.
         """
 
 

@@ -80,12 +80,15 @@ class KnowledgeDoctor:
         Raises:
             BeliefRequired: The dialogue is not one of the knowledge base's clinic.
         """
+        self._listen(observations)
+        return [self._turn(picture, info) for picture, info in zip(self._pictures, infos, strict=True)]
+
+    def _listen(self, observations: Sequence[str]) -> None:
         if not self._pictures:
             self._pictures = [self.begin(text) for text in observations]
         else:
             for picture, text in zip(self._pictures, observations, strict=True):
                 self.hear(picture, text)
-        return [self._turn(picture, info) for picture, info in zip(self._pictures, infos, strict=True)]
 
     def begin(self, opening: str) -> Picture:
         """Read the first observation.

@@ -8,6 +8,7 @@ from promed_agents.base import Agent
 from promed_agents.baselines import Oracle, RandomInterview, Reactive, Scripted
 from promed_agents.greedy import Greedy
 from promed_agents.knowledge import KnowledgeDoctor
+from promed_agents.mcts import MCTSDoctor
 
 __all__ = ["AGENTS", "NEEDS_KNOWLEDGE", "NEEDS_TABLE", "make_agent"]
 
@@ -17,6 +18,7 @@ AGENTS: dict[str, Callable[[int], Agent]] = {
     "scripted": lambda seed: Scripted(seed=seed),
     "greedy": lambda seed: Greedy(),
     "knowledge": lambda seed: KnowledgeDoctor(),
+    "mcts": lambda seed: MCTSDoctor(),
     "oracle": lambda seed: Oracle(),
 }
 """Name -> function of a seed that makes the agent."""
@@ -24,7 +26,7 @@ AGENTS: dict[str, Callable[[int], Agent]] = {
 NEEDS_TABLE = frozenset({"greedy", "oracle"})
 """Agents that cannot play cases without an evidence table."""
 
-NEEDS_KNOWLEDGE = frozenset({"knowledge"})
+NEEDS_KNOWLEDGE = frozenset({"knowledge", "mcts"})
 """Agents that can play only cases drawn from a knowledge base."""
 
 
