@@ -122,15 +122,23 @@ class Node(Generic[State]):
         stop: What it is worth to stop here.
         value: What it is worth, as far as the search has seen.
         visits: Simulations that came through.
-        actions: What may be done.
+        prospect: What the state offers.
     """
 
     state: State
     stop: float
     value: float
     visits: int
-    actions: list[_Action[State]]
     prospect: Prospect[State]
+    _actions: list[_Action[State]] | None = None
+
+    @property
+    def actions(self) -> list[_Action[State]]:
+        """What may be done; made when it is looked at, because most leaves are never entered."""
+        if self._actions is None:
+            labels, priors = self.prospect.actions, self.prospect.priors
+            self._actions = [_Action(label, prior) for label, prior in zip(labels, priors, strict=True)]
+        return self._actions
 
     @property
     def best(self) -> int | None:
@@ -180,7 +188,7 @@ def search(world: World[State], roots: Sequence[State], how: Search) -> list[Nod
         The tree of each root.
     """
     trees = [_node(state, prospect) for state, prospect in zip(roots, world.open(roots), strict=True)]
-    live = [tree for tree in trees if tree.actions]
+    live = [tree for tree in trees if tree.prospect.actions]
     for _ in range(how.simulations):
         paths = [_descend(tree, how) for tree in live]
         leaves = [path[-1] for path in paths]
@@ -199,10 +207,7 @@ _Path = list[tuple[Node[State], _Action[State], int]]
 
 
 def _node(state: State, prospect: Prospect[State]) -> Node[State]:
-    actions: list[_Action[State]] = [
-        _Action(label, prior) for label, prior in zip(prospect.actions, prospect.priors, strict=True)
-    ]
-    return Node(state, prospect.value, prospect.value, 0, actions, prospect)
+    return Node(state, prospect.value, prospect.value, 0, prospect)
 
 
 def _descend(root: Node[State], how: Search) -> _Path[State]:
@@ -220,7 +225,7 @@ def _descend(root: Node[State], how: Search) -> _Path[State]:
         outcome = _lagging(action)
         path.append((node, action, outcome))
         node = action.children[outcome]
-        if not node.actions:
+        if not node.prospect.actions:
             return path
 
 
