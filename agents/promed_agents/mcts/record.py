@@ -1,13 +1,15 @@
 """Search on the record: what a planner that may read the case finds, to build training data as ProMed does.
 
 States are consultations. A question is replied to by the environment's patient and pays its share of the reward (by
-default SIG); stopping is worth a right answer, if the belief over what is known gives it. Candidates come from a
-proposer: the catalogue, the case's own facts, or any object with `propose(consultation, k)`. Privileged (`record`).
+default SIG); stopping is worth the chance of a right answer, by the belief over what is known: a lucky guess is worth
+little. Candidates come from a proposer: the catalogue, the case's own facts, or any object with
+`propose(consultation, k)`. Privileged (`record`).
 Source: ProMed, https://arxiv.org/abs/2508.13514, section on MCTS; `PAPER` has its settings.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +19,7 @@ import numpy as np
 
 from promed_agents.base import state_answer
 from promed_agents.mcts.tree import Node, Outcome, Prospect, Search, search
-from promed_env.beliefs import Belief, posteriors
+from promed_env.beliefs import Belief, key_log_probability, posteriors
 from promed_env.consultation import Consultation
 from promed_env.dynamics import Dynamics
 from promed_env.interview import CATALOGUES
@@ -101,7 +103,7 @@ class RecordWorld:
 
     def open(self, states: Sequence[Consultation]) -> list[Prospect[Consultation]]:
         """See `World.open`: one call of the belief for all states."""
-        worths = [self.right * is_right for is_right in self._right(states)]
+        worths = [self.right * chance for chance in self._chances(states)]
         prospects = []
         for state, worth in zip(states, worths, strict=True):
             questions = [] if state.must_answer else list(self.proposer.propose(state, self.width))
@@ -115,12 +117,14 @@ class RecordWorld:
             )
         return prospects
 
-    def _right(self, states: Sequence[Consultation]) -> list[bool]:
+    def _chances(self, states: Sequence[Consultation]) -> list[float]:
+        """p(key | what is known) in each state; 0 without a belief."""
         if self.belief is None:
-            return [False] * len(states)
+            return [0.0] * len(states)
         found = posteriors(self.belief, [state.case for state in states], [state.known for state in states])
         return [
-            state.case.keys[int(row.argmax())] in state.case.answer for state, row in zip(states, found, strict=True)
+            math.exp(float(key_log_probability(state.case, row[None])[0]))
+            for state, row in zip(states, found, strict=True)
         ]
 
     def _ask(self, state: Consultation, questions: Sequence[str], index: int) -> list[Outcome[Consultation]]:
