@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -25,8 +26,10 @@ from rich.text import Text
 
 import promed_env
 from promed_agents.evaluate import Evaluation, Setting, evaluate, write_results
+from promed_agents.mcts import PAPER, Search
 from promed_agents.play import play
 from promed_agents.tables import dataset_table, heading, results_table
+from promed_agents.trajectories import Job, write_trajectories
 from promed_agents.zoo import AGENTS, NEEDS_KNOWLEDGE, NEEDS_TABLE, make_agent
 from promed_env.consultation import Consultation
 from promed_env.datasets.fetch import DOWNLOADS, fetch
@@ -75,7 +78,9 @@ def evaluate_command(
     env_id: EnvId,
     agent: Annotated[
         list[str] | None,
-        typer.Option(help=f"Doctor to evaluate; repeat for several: {', '.join(AGENTS)}. Default: all that can play."),
+        typer.Option(
+            help=f"Doctor to evaluate; repeat for several: {', '.join(AGENTS)}, sb3:PATH. Default: all that can play."
+        ),
     ] = None,
     episodes: Annotated[
         int | None, typer.Option(help="Play the first N cases only. Default: all, or 1,000 where cases have no end.")
@@ -162,6 +167,61 @@ def _fail(error: Exception) -> None:
     raise typer.Exit(1)
 
 
+@app.command("plan", no_args_is_help=True)
+def plan_command(
+    env_id: EnvId,
+    out: Annotated[Path, typer.Option(help="File of trajectories to write (JSON Lines); must not exist.")],
+    episodes: Annotated[
+        int | None, typer.Option(help="Plan the first N cases only. Default: all, or 1,000 where cases have no end.")
+    ] = None,
+    dataset: Dataset = None,
+    split: Split = None,
+    patient: Patient = None,
+    reward: Annotated[
+        str | None, typer.Option(help='What the search maximises on the way, such as "2*sig". Default: 2*sig.')
+    ] = None,
+    simulations: Annotated[int, typer.Option(help="Simulations before each question.")] = PAPER.simulations,
+    proposer: Annotated[str, typer.Option(help="Candidates: facts (the case's own questions) or catalogue.")] = "facts",
+    width: Annotated[int, typer.Option(help="Most candidates considered in a state.")] = 8,
+    preset: Annotated[
+        str, typer.Option(help="paper (UCT 2.2, decay 0.9, mean returns) or puct (PUCT, no decay, best child).")
+    ] = "paper",
+    correct_only: Annotated[bool, typer.Option(help="Leave out dialogues with a wrong answer.")] = False,
+    quantile: Annotated[float, typer.Option(help="Leave out returns below this quantile, from 0 to 1.")] = 0.0,
+    facts_per_reply: FactsPerReply = 3,
+    max_questions: MaxQuestions = 10,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    seed: Seed = 0,
+) -> None:
+    """Search for the best dialogues and write them as training data.
+
+    The planner reads the case (access: record). An interrupted run goes on where it stopped, by the same command.
+
+    Example: promed plan ProMed-MedQA-v0 --out plans.jsonl --simulations 100 --correct-only
+    """
+    console = Console()
+    try:
+        if preset not in ("paper", "puct"):
+            raise ValueError(f"preset must be paper or puct, got {preset!r}")
+        how = replace(PAPER, simulations=simulations) if preset == "paper" else Search(simulations)
+        setting = Setting(env_id, dataset, split, patient, reward, facts_per_reply, max_questions, seed=seed)
+        job = Job(setting, how, proposer, width)  # type: ignore[arg-type]  # checked by Job
+        with _progress(console) as progress:
+            task = progress.add_task("planning", total=len(setting.load(episodes)))
+            made, kept = write_trajectories(
+                job,
+                out,
+                episodes,
+                workers=workers,
+                correct_only=correct_only,
+                quantile=quantile,
+                progress=partial(progress.advance, task),
+            )
+    except (ProMedError, ValueError, OSError) as error:
+        _fail(error)
+    console.print(f"{made} planned, {kept} written to {out}", highlight=False)
+
+
 @app.command("play", no_args_is_help=True)
 def play_command(
     env_id: EnvId,
@@ -190,6 +250,66 @@ def play_command(
         play(env, Console(), seed=seed, case_id=case_id)
     except (ProMedError, ValueError, OSError) as error:
         _fail(error)
+
+
+@app.command("train", no_args_is_help=True)
+def train_command(
+    env_id: EnvId,
+    algo: Annotated[str, typer.Option(help="maskable_ppo, ppo or dqn, with its recipe.")] = "maskable_ppo",
+    recipe: Annotated[Path | None, typer.Option(help="Recipe to use instead (TOML); says the algorithm too.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Environment steps in all. Default: the recipe's.")] = None,
+    reward: Annotated[
+        str | None, typer.Option(help="Such as diagnosis, promed or promed_signed. Default: the recipe's.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's.")] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the run: checkpoints, evaluations.jsonl, TensorBoard logs.")
+    ] = Path("run"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the newest checkpoint in the folder.")
+    ] = False,
+) -> None:
+    """Train a doctor by reinforcement learning on the menu of questions; needs the extra rl.
+
+    Example: promed train ProMed-PrimaryCare-v0 --algo maskable_ppo --reward promed_signed --out run
+    """
+    console = Console()
+    try:
+        from promed_agents.sb3 import Validation, read_recipe, train  # needs the extra `rl`
+
+        given = {"env_id": env_id, "steps": steps, "reward": reward, "seed": seed}
+        changes = {name: value for name, value in given.items() if value is not None}
+        config = read_recipe(recipe or algo, **changes)
+        with _progress(console) as progress:
+            training = progress.add_task("training", total=config.steps)
+            annotating: list[TaskID] = []
+
+            def annotated(done: int, total: int) -> None:
+                if not annotating:
+                    annotating.append(progress.add_task("annotating", total=total))
+                progress.update(annotating[0], completed=done)
+
+            def report(found: Validation) -> None:
+                progress.console.print(
+                    Text(
+                        f"{found.steps:>10,} steps, {found.seconds:,.0f} s: accuracy {found.accuracy:.3f}, "
+                        f"{found.questions:.1f} questions on {found.n} validation cases"
+                    )
+                )
+
+            checkpoint = train(
+                config,
+                out,
+                resume=resume,
+                on_progress=lambda steps: progress.update(training, completed=steps),
+                on_annotation=annotated,
+                on_validation=report,
+            )
+    except KeyboardInterrupt:
+        _fail(RuntimeError(f"stopped; what {out} holds is kept. Continue with the same command and --resume"))
+    except (ProMedError, ValueError, OSError) as error:
+        _fail(error)
+    console.print(Text(f"written to {checkpoint}\nplay it: promed evaluate {env_id} --agent sb3:{out}"))
 
 
 datasets_app = typer.Typer(help="List what can be loaded, from where, with its licence; fetch real data.")

@@ -259,6 +259,7 @@ def _play(
                 "case_id": state.case.case_id,
                 "turn": state.turn,
                 "must_answer": state.must_answer,
+                "questions_left": state.questions_left,
                 "by_key": env.dynamics.options_shown(state),
                 "language": state.case.language,
                 "view": view_for(agent.access, state),

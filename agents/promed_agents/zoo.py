@@ -31,11 +31,17 @@ NEEDS_KNOWLEDGE = frozenset({"knowledge", "mcts"})
 
 
 def make_agent(name: str, seed: int = 0) -> Agent:
-    """Make an agent by its name.
+    """Make an agent by its name; "sb3:PATH" is a doctor that `promed train` trained, from its folder.
 
     Raises:
         ValueError: The name is unknown.
+        FileNotFoundError: PATH holds no trained doctor.
+        BackendError: The extra `rl` is not installed.
     """
+    if name.startswith("sb3:"):
+        from promed_agents.sb3 import SB3Doctor  # needs the extra `rl`
+
+        return SB3Doctor(name.removeprefix("sb3:"))
     if name not in AGENTS:
-        raise ValueError(f"unknown agent {name!r}; there are {', '.join(AGENTS)}")
+        raise ValueError(f"unknown agent {name!r}; there are {', '.join(AGENTS)}, and sb3:PATH")
     return AGENTS[name](seed)
