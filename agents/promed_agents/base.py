@@ -13,7 +13,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,16 @@ from promed_env.beliefs.evidence import log_softmax
 from promed_env.case import Option
 from promed_env.consultation import Consultation
 
-__all__ = ["Access", "Agent", "KnowledgeView", "episode_rng", "state_answer", "view_for"]
+__all__ = [
+    "Access",
+    "Agent",
+    "KnowledgeView",
+    "Leaning",
+    "chosen_options",
+    "episode_rng",
+    "state_answer",
+    "view_for",
+]
 
 Access = Literal["text", "knowledge", "record"]
 
@@ -48,6 +57,23 @@ class Agent(Protocol):
             observations: The newest text of each, length n. A consultation that is over gets any utterance.
             infos: One dict each, length n: "case_id", "turn", "questions_left", "must_answer", "by_key" (whether the
                 doctor has been shown the options' keys), "language" ("en" or "zh") and "view", as the access allows.
+        """
+
+
+@runtime_checkable
+class Leaning(Agent, Protocol):
+    """A doctor that can tell at any time which option it leans to: optional, for what an evaluation records."""
+
+    def leaning(
+        self, observations: Sequence[str], infos: Sequence[dict[str, Any]]
+    ) -> Sequence[Sequence[float] | NDArray[np.float64] | None]:
+        """What it would answer if it had to answer now.
+
+        Called just before `act`, with the same arguments, and only by those who want to know: `act` must say the same
+        whether or not it was called. A consultation that is over gets anything.
+
+        Returns:
+            For each consultation p(option), in the order of the case's options, or None where it cannot tell.
         """
 
 
@@ -86,6 +112,19 @@ def view_for(access: Access, consultation: Consultation) -> KnowledgeView | Cons
     return KnowledgeView(case.options, np.log(case.prior), rows, case.several)
 
 
+def chosen_options(posterior: NDArray[np.float64], *, several: bool) -> list[int]:
+    """Indexes of the options to answer with: the most probable one.
+
+    Args:
+        posterior: p(option), (n_options,).
+        several: Whether the question asks for all options that apply. The options that hold share the probability, so
+            all that are more probable than by chance are given.
+    """
+    if several and (likely := np.flatnonzero(posterior > 1 / len(posterior)).tolist()):
+        return [int(index) for index in likely]
+    return [int(posterior.argmax())]
+
+
 def state_answer(
     options: Sequence[Option], posterior: NDArray[np.float64], *, by_key: bool, several: bool = False
 ) -> str:
@@ -95,12 +134,9 @@ def state_answer(
         options: The answer options.
         posterior: p(option), (n_options,).
         by_key: Whether the doctor has been shown the keys; else it answers in the option's words.
-        several: Whether the question asks for all options that apply. The options that hold share the probability, so
-            all that are more probable than by chance are given.
+        several: See `chosen_options`.
     """
-    chosen = [int(posterior.argmax())]
-    if several:
-        chosen = np.flatnonzero(posterior > 1 / len(options)).tolist() or chosen
+    chosen = chosen_options(posterior, several=several)
     said = ", ".join(options[index].key for index in chosen) if by_key else "; ".join(options[i].text for i in chosen)
     return f"answer: {said} (confidence: {posterior[chosen].sum():.2f})"
 

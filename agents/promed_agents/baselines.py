@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from promed_agents.base import Access, KnowledgeView, episode_rng, state_answer
 from promed_env.beliefs import EvidenceBelief
@@ -20,14 +21,19 @@ from promed_env.interview import CATALOGUES, SCRIPTS
 __all__ = ["Oracle", "RandomInterview", "Reactive", "Scripted"]
 
 
-def _answer(info: dict[str, Any], seed: int) -> str:
-    """The most probable option, or a uniform guess where there is no table."""
+def _posterior(info: dict[str, Any], seed: int) -> NDArray[np.float64]:
+    """p(option | what was disclosed), or a uniform guess where there is no table; (n_options,)."""
     view: KnowledgeView = info["view"]
     posterior = view.posterior()
     if posterior is None:
         posterior = np.full(len(view.options), 1 / len(view.options))
         posterior[int(episode_rng(seed, info["case_id"]).integers(len(view.options)))] += 1e-9
-    return state_answer(view.options, posterior, by_key=info["by_key"], several=view.several)
+    return posterior
+
+
+def _answer(info: dict[str, Any], seed: int) -> str:
+    view: KnowledgeView = info["view"]
+    return state_answer(view.options, _posterior(info, seed), by_key=info["by_key"], several=view.several)
 
 
 @dataclass
@@ -44,6 +50,10 @@ class Reactive:
     def act(self, observations: Sequence[str], infos: Sequence[dict[str, Any]]) -> list[str]:
         """See `Agent.act`."""
         return [_answer(info, self.seed) for info in infos]
+
+    def leaning(self, observations: Sequence[str], infos: Sequence[dict[str, Any]]) -> list[NDArray[np.float64]]:
+        """See `Leaning.leaning`."""
+        return [_posterior(info, self.seed) for info in infos]
 
 
 @dataclass
@@ -80,6 +90,10 @@ class Scripted:
                 self._asked[index] += 1
         return utterances
 
+    def leaning(self, observations: Sequence[str], infos: Sequence[dict[str, Any]]) -> list[NDArray[np.float64]]:
+        """See `Leaning.leaning`."""
+        return [_posterior(info, self.seed) for info in infos]
+
 
 @dataclass
 class RandomInterview(Scripted):
@@ -111,8 +125,16 @@ class Oracle:
             BeliefRequired: A case has no evidence table.
         """
         utterances = []
-        for info in infos:
+        for info, posterior in zip(infos, self.leaning(observations, infos), strict=True):
             case: Case = info["view"].case
-            posterior = np.exp(EvidenceBelief()(case, np.ones((1, case.n_facts), dtype=bool))[0])
             utterances.append(state_answer(case.options, posterior, by_key=info["by_key"], several=case.several))
         return utterances
+
+    def leaning(self, observations: Sequence[str], infos: Sequence[dict[str, Any]]) -> list[NDArray[np.float64]]:
+        """See `Leaning.leaning`.
+
+        Raises:
+            BeliefRequired: A case has no evidence table.
+        """
+        cases: list[Case] = [info["view"].case for info in infos]
+        return [np.exp(EvidenceBelief()(case, np.ones((1, case.n_facts), dtype=bool))[0]) for case in cases]

@@ -25,10 +25,11 @@ from rich.progress import (
 from rich.text import Text
 
 import promed_env
-from promed_agents.evaluate import Evaluation, Setting, evaluate, write_results
+from promed_agents.compare import compare, counterpart, gaps_closed, read_earlier, setting_changes
+from promed_agents.evaluate import INFORMATION, Evaluation, Information, Setting, evaluate, write_results
 from promed_agents.mcts import PAPER, Search
 from promed_agents.play import play
-from promed_agents.tables import dataset_table, heading, results_table
+from promed_agents.tables import comparison_table, dataset_table, gap_lines, heading, pairs_table, results_table
 from promed_agents.trajectories import Job, write_trajectories
 from promed_agents.zoo import AGENTS, NEEDS_KNOWLEDGE, NEEDS_TABLE, make_agent
 from promed_env.consultation import Consultation
@@ -99,6 +100,14 @@ def evaluate_command(
         str, typer.Option(help="Facts stated at the start: dataset, first, half or a number.")
     ] = "dataset",
     seed: Seed = 0,
+    information: Annotated[
+        list[str] | None,
+        typer.Option(help=f"What an answer is based on: {', '.join(INFORMATION)}; repeat for several."),
+    ] = None,
+    compare_dir: Annotated[
+        Path | None,
+        typer.Option("--compare", help="Folder of an earlier run on the same cases, to compare with case by case."),
+    ] = None,
     show: Annotated[bool, typer.Option(help="Print one full consultation with the SIG of each question.")] = True,
     out: Annotated[Path | None, typer.Option(help="Folder for results.json: summaries and dialogues.")] = None,
 ) -> None:
@@ -106,49 +115,81 @@ def evaluate_command(
 
     Example: promed evaluate ProMed-MedQA-v0 --agent scripted --agent greedy --out results
     """
-    setting = Setting(
-        env_id,
-        dataset,
-        split,
-        patient,
-        reward,
-        facts_per_reply,
-        max_questions,
-        show_options,
-        int(initial) if initial.isdecimal() else initial,
-        seed,
-    )
     console = Console()
     try:
+        settings = [
+            Setting(
+                env_id,
+                dataset,
+                split,
+                patient,
+                reward,
+                facts_per_reply,
+                max_questions,
+                show_options,
+                int(initial) if initial.isdecimal() else initial,
+                seed,
+                level,  # type: ignore[arg-type]  # checked by Setting
+            )
+            for level in dict.fromkeys(information or ("interactive",))
+        ]
+        levels: list[Information] = [setting.information for setting in settings]
+        setting = next((each for each in settings if each.information == "interactive"), settings[0])
         cases = setting.load(episodes)
         tabled = all(case.evidence is not None for case in cases)
         unfit = (frozenset() if tabled else NEEDS_TABLE) | (frozenset() if cases.knowledge else NEEDS_KNOWLEDGE)
         names = agent or [name for name in AGENTS if name not in unfit]
         doctors = [make_agent(name, seed) for name in names]
+        earlier: list[Evaluation] = []
+        if compare_dir is not None:
+            played = [(doctor.name, level) for doctor in doctors for level in levels]
+            earlier = read_earlier(compare_dir, played, [case.case_id for case in cases])
         env = setting.make(cases[:1])  # reports a bad argument before anything is played
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-        console.print(heading(setting, cases, env), highlight=False)
+        console.print(heading(setting, cases, env, levels), highlight=False)
         evaluations: list[Evaluation] = []
         example: list[tuple[Consultation, Dynamics]] = []
         with _progress(console) as progress:
             for doctor in doctors:
-                task = progress.add_task(doctor.name, total=len(cases))
-                advance = partial(progress.advance, task)
-                finished: list[tuple[Consultation, Dynamics]] = []
-                evaluations.append(evaluate(doctor, setting, cases, progress=advance, on_finish=finished.append))
-                if not example or doctor.name == "greedy":
-                    example = finished
+                for each in settings:
+                    named = doctor.name if len(settings) == 1 else f"{doctor.name} {each.information}"
+                    advance = partial(progress.advance, progress.add_task(named, total=len(cases)))
+                    finished: list[tuple[Consultation, Dynamics]] = []
+                    evaluations.append(evaluate(doctor, each, cases, progress=advance, on_finish=finished.append))
+                    if each is setting and (not example or doctor.name == "greedy"):
+                        example = finished
         if show:
             telling = max(example, key=lambda pair: len(pair[0].known - pair[0].case.initial))
             valued = telling[1].sig_for(telling[0].case) is not None
             console.print(f"\nOne consultation{' with the SIG of each question' if valued else ''}:", style="bold")
             console.print(Padding(transcript(*telling), (0, 0, 1, 0)))
         console.print(results_table(evaluations))
+        if pairs := pairs_table(evaluations):
+            console.print(pairs)
+        if gaps := gaps_closed(evaluations):
+            console.print(gap_lines(gaps))
         if out is not None:
             console.print(Text(f"results written to {write_results(evaluations, out)}"))
+        if compare_dir is not None:
+            _print_comparison(console, evaluations, earlier, compare_dir)
     except (ProMedError, ValueError, OSError) as error:
         _fail(error)
+
+
+def _print_comparison(console: Console, evaluations: list[Evaluation], earlier: list[Evaluation], folder: Path) -> None:
+    """Each evaluation of this run against the same doctor's in an earlier one, level by level."""
+    for level in dict.fromkeys(evaluation.setting.information for evaluation in evaluations):
+        pairs = [
+            (now, then)
+            for now in evaluations
+            if now.setting.information == level and (then := counterpart(now, earlier)) is not None
+        ]
+        if pairs:
+            changes = "; ".join(setting_changes(pairs[0][0].setting, pairs[0][1].setting)) or "no setting differs"
+            console.print(Text(f"This run (first) and that of {folder} (second): {changes}."))
+            title = f"Compared with the earlier run, information {level}"
+            console.print(comparison_table([compare(now, then) for now, then in pairs], title))
 
 
 def _progress(console: Console) -> Progress:

@@ -4,7 +4,8 @@
     result.summaries["all"].accuracy, result.summaries["all"].accuracy_interval
 
 Cases are played in the order of the data set through a `ConsultationVectorEnv`; case i gets the seed `seed + i`,
-however the cases are batched. Nothing is averaged that was not played to its end.
+however the cases are batched. Nothing is averaged that was not played to its end. `docs/evaluation.md` says what each
+figure means.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import gymnasium as gym
 import numpy as np
 
-from promed_agents.base import Access, Agent, view_for
-from promed_agents.statistics import bootstrap_interval
+from promed_agents.base import Access, Agent, Leaning, chosen_options, view_for
+from promed_agents.statistics import Calibration, bootstrap_interval, calibration, wilson_interval
 from promed_env.case import SECTIONS, Case
 from promed_env.consultation import Consultation
 from promed_env.datasets import SLICES, SOURCES, CaseDataset, GeneratedDataset, load_dataset
@@ -31,7 +32,27 @@ from promed_env.patients import describe
 from promed_env.registration import ENVIRONMENTS
 from promed_env.vector import ConsultationVectorEnv
 
-__all__ = ["Episode", "Evaluation", "Setting", "Summary", "evaluate", "is_bundled", "write_results"]
+__all__ = [
+    "INFORMATION",
+    "RESULTS_FILE",
+    "RESULTS_VERSION",
+    "Episode",
+    "Evaluation",
+    "Information",
+    "Setting",
+    "Summary",
+    "evaluate",
+    "is_bundled",
+    "write_results",
+]
+
+Information = Literal["none", "initial", "interactive", "full"]
+INFORMATION: tuple[Information, ...] = get_args(Information)
+"""Information levels, from the least to the most that an answer can be based on."""
+
+RESULTS_FILE = "results.json"
+RESULTS_VERSION = 1
+"""`schema_version` of the result file."""
 
 _BATCH = 64
 
@@ -51,6 +72,12 @@ class Setting:
         show_options: "always", "at_answer" or "never"; None for the environment's own.
         initial: Which facts are stated at the start.
         seed: Base seed.
+        information: What the doctor may base its answer on. "none": question and options only; "initial": the
+            presentation too; "full": all facts, stated in the presentation; with these three it answers at once.
+            "interactive": the presentation, and what asking brings out.
+
+    Raises:
+        ValueError: There is no such information level.
     """
 
     env_id: str = "ProMed-MedQA-v0"
@@ -63,9 +90,16 @@ class Setting:
     show_options: str | None = None
     initial: str | int = "dataset"
     seed: int = 0
+    information: Information = "interactive"
+
+    def __post_init__(self) -> None:
+        if self.information not in INFORMATION:
+            raise ValueError(f"information must be one of {', '.join(INFORMATION)}, got {self.information!r}")
 
     def load(self, episodes: int | None = None) -> CaseDataset:
         """The cases to play: the first `episodes`, or all; of a data set without end the first 1,000.
+
+        They are the same at every information level; `make` changes what is told of them.
 
         Raises:
             DatasetError: The environment id is unknown, or the data set cannot be loaded or is too small.
@@ -88,26 +122,42 @@ class Setting:
             return self.reward
         return "promed" if all(case.shapley is not None or case.evidence is not None for case in cases) else "diagnosis"
 
+    @property
+    def questions_allowed(self) -> int:
+        """Budget of questions at this information level."""
+        return self.max_questions if self.information == "interactive" else 0
+
     def given(self) -> dict[str, Any]:
         """Keyword arguments of the environment in which it differs from its own defaults."""
         return {name: getattr(self, name) for name in ("patient", "show_options") if getattr(self, name) is not None}
 
     def make(self, cases: CaseDataset) -> ConsultationVectorEnv:
         """A vector environment with one slot per case."""
+        given = self.given()
+        if self.information == "none" and all(case.evidence is not None for case in cases):
+            given["belief"] = "evidence"  # a belief that reads the presentation has nothing to read
         env = gym.make_vec(
             self.env_id,
             num_envs=len(cases),
-            dataset=cases,
+            dataset=self._informed(cases),
             reward=self.reward_for(cases),
             facts_per_reply=self.facts_per_reply,
-            max_questions=self.max_questions,
-            initial=self.initial,
+            max_questions=self.questions_allowed,
+            initial=self.initial if self.information in ("initial", "interactive") else "dataset",
             order="sequential",
             autoreset_mode="Disabled",
-            **self.given(),
+            **given,
         )
         assert isinstance(env, ConsultationVectorEnv)
         return env
+
+    def _informed(self, cases: CaseDataset) -> CaseDataset:
+        """The cases as this information level presents them."""
+        if self.information == "none":
+            return replace(cases, cases=tuple(_withheld(case) for case in cases))
+        if self.information == "full":
+            return replace(cases, cases=tuple(_told(case) for case in cases))
+        return cases
 
 
 @dataclass(frozen=True)
@@ -126,6 +176,10 @@ class Episode:
         section_recall: Section -> hidden facts brought out, and hidden facts.
         sig: SIG of every turn; None where it cannot be computed.
         turns: What was said: kind, text, reply and newly known facts of each turn.
+        answer: The right keys.
+        choices: The keys that the agent would have answered before each of its turns, so entry k is after k turns; None
+            if the agent cannot tell.
+        leanings: Its p(option) then, in the order of the options, to 4 digits.
     """
 
     case_id: str
@@ -139,6 +193,9 @@ class Episode:
     section_recall: dict[str, tuple[int, int]]
     sig: tuple[float, ...] | None
     turns: tuple[dict[str, Any], ...]
+    answer: tuple[str, ...]
+    choices: tuple[tuple[str, ...], ...] | None
+    leanings: tuple[tuple[float, ...], ...] | None
 
 
 @dataclass(frozen=True)
@@ -150,24 +207,31 @@ class Summary:
         n: Cases.
         accuracy: Share answered right.
         accuracy_interval: 95% percentile bootstrap interval.
+        accuracy_wilson: 95% Wilson interval, which has a width also where all or none are right.
         questions: Mean number of valid questions.
         invalid: Mean number of invalid turns.
         sig: Mean SIG of an episode; None where it cannot be computed.
         fact_recall: Mean share of the hidden facts brought out.
         section_recall: Section -> share of all its hidden facts brought out.
         reward: Mean return.
+        calibration: Of the episodes that state a confidence; None if there are none.
+        accuracy_by_turn: Accuracy if stopped after k turns, k = 0, 1, ...; consultations that are over keep their
+            answer, so the last entry is `accuracy`. None if some choice is not recorded.
     """
 
     metric: str
     n: int
     accuracy: float
     accuracy_interval: tuple[float, float]
+    accuracy_wilson: tuple[float, float]
     questions: float
     invalid: float
     sig: float | None
     fact_recall: float
     section_recall: dict[str, float]
     reward: float
+    calibration: Calibration | None
+    accuracy_by_turn: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
@@ -225,8 +289,8 @@ def evaluate(
     episodes: list[Episode] = []
     for start in range(0, len(cases), _BATCH):
         env = setting.make(cases[start : start + _BATCH])
-        for consultation, total in _play(agent, env, setting.seed + start, progress):
-            episodes.append(_episode(consultation, total, env.dynamics))
+        for consultation, total, leanings in _play(agent, env, setting.seed + start, progress):
+            episodes.append(_episode(consultation, total, leanings, env.dynamics))
             on_finish((consultation, env.dynamics))
     slices = ("all",) if is_bundled(cases) else tuple(SLICES)
     summaries = {}
@@ -246,13 +310,30 @@ def evaluate(
     )
 
 
+def _withheld(case: Case) -> Case:
+    """The case with nothing told; the prior goes too, because it may be given the presentation (as in the clinic)."""
+    return replace(case.with_initial(frozenset(), ""), prior=None)
+
+
+def _told(case: Case) -> Case:
+    """The case with everything told: what the presentation states, then the other facts in their order."""
+    space = "" if case.language == "zh" else " "
+    told = space.join([case.presentation, *(case.facts[index].text for index in case.hidden)])
+    return case.with_initial(frozenset(range(case.n_facts)), told)
+
+
+_Leanings = list[tuple[float, ...] | None]
+
+
 def _play(
     agent: Agent, env: ConsultationVectorEnv, seed: int, progress: Callable[[int], None]
-) -> list[tuple[Consultation, float]]:
+) -> list[tuple[Consultation, float, _Leanings]]:
+    """Final state, return and p(option) before each turn of every case."""
     observations, _ = env.reset(seed=seed)
     agent.reset(env.num_envs)
     returns = np.zeros(env.num_envs)
     done = np.zeros(env.num_envs, dtype=bool)
+    leanings: list[_Leanings] = [[] for _ in range(env.num_envs)]
     while not done.all():
         infos = [
             {
@@ -266,15 +347,22 @@ def _play(
             }
             for state in env.consultations
         ]
+        told = agent.leaning(observations, infos) if isinstance(agent, Leaning) else [None] * env.num_envs
+        for index in np.flatnonzero(~done).tolist():
+            now = told[index]
+            leanings[index].append(None if now is None else tuple(float(p) for p in now))
         observations, rewards, terminated, _, _ = env.step(agent.act(observations, infos))
         returns += rewards
         progress(int((terminated & ~done).sum()))
         done |= terminated
-    return list(zip(env.consultations, returns.tolist(), strict=True))
+    return list(zip(env.consultations, returns.tolist(), leanings, strict=True))
 
 
-def _episode(final: Consultation, total: float, dynamics: Dynamics) -> Episode:
-    sig = dynamics.sig_for(final.case)
+def _episode(final: Consultation, total: float, leanings: _Leanings, dynamics: Dynamics) -> Episode:
+    case = final.case
+    sig = dynamics.sig_for(case)
+    known = [leaning for leaning in leanings if leaning is not None]
+    told = len(known) == len(leanings)
     turns = tuple(
         {
             "kind": turn.kind,
@@ -286,7 +374,7 @@ def _episode(final: Consultation, total: float, dynamics: Dynamics) -> Episode:
     )
     kinds = [turn.kind for turn in final.turns]
     return Episode(
-        case_id=final.case.case_id,
+        case_id=case.case_id,
         correct=final.correct,
         chosen=final.chosen,
         confidence=final.confidence,
@@ -297,7 +385,29 @@ def _episode(final: Consultation, total: float, dynamics: Dynamics) -> Episode:
         section_recall=final.section_recall(),
         sig=None if sig is None else tuple(sig.gains(final).tolist()),
         turns=turns,
+        answer=case.answer,
+        choices=tuple(_choice(case, leaning) for leaning in known) if told else None,
+        leanings=tuple(tuple(round(p, 4) for p in leaning) for leaning in known) if told else None,
     )
+
+
+def _choice(case: Case, leaning: tuple[float, ...]) -> tuple[str, ...]:
+    if len(leaning) != len(case.options):
+        raise ValueError(
+            f"case {case.case_id!r} has {len(case.options)} options, but the agent's leaning has {len(leaning)} numbers"
+        )
+    return tuple(case.keys[index] for index in chosen_options(np.array(leaning), several=case.several))
+
+
+def _accuracy_by_turn(episodes: Sequence[Episode]) -> tuple[float, ...] | None:
+    curves: list[list[bool]] = []
+    for episode in episodes:
+        if episode.choices is None:
+            return None
+        before = [choice == episode.answer for choice in episode.choices[:-1]]  # the last is when it answered
+        curves.append([*before, episode.correct])
+    longest = max(map(len, curves))
+    return tuple(float(np.mean([curve[min(turn, len(curve) - 1)] for curve in curves])) for turn in range(longest))
 
 
 def _summary(episodes: Sequence[Episode], metric: str) -> Summary:
@@ -307,23 +417,29 @@ def _summary(episodes: Sequence[Episode], metric: str) -> Summary:
         section: np.sum([episode.section_recall.get(section, (0, 0)) for episode in episodes], axis=0)
         for section in sections
     }
+    stated = [(episode.confidence, episode.correct) for episode in episodes if episode.confidence is not None]
     sums = [sum(episode.sig) for episode in episodes if episode.sig is not None]
     return Summary(
         metric=metric,
         n=len(episodes),
         accuracy=float(np.mean(correct)),
         accuracy_interval=bootstrap_interval(correct),
+        accuracy_wilson=wilson_interval(int(sum(correct)), len(correct)),
         questions=float(np.mean([episode.questions for episode in episodes])),
         invalid=float(np.mean([episode.invalid for episode in episodes])),
         sig=float(np.mean(sums)) if len(sums) == len(episodes) else None,
         fact_recall=float(np.mean([episode.fact_recall for episode in episodes])),
         section_recall={section: float(found / hidden) for section, (found, hidden) in counts.items()},
         reward=float(np.mean([episode.reward for episode in episodes])),
+        calibration=calibration([share for share, _ in stated], [right for _, right in stated]) if stated else None,
+        accuracy_by_turn=_accuracy_by_turn(episodes),
     )
 
 
 def write_results(evaluations: Sequence[Evaluation], folder: str | Path) -> Path:
     """Write evaluations as `results.json` in a folder, made if needed; the file appears whole or not at all.
+
+    `promed_agents.compare.read_results` reads it back.
 
     Returns:
         The file's path.
@@ -333,8 +449,9 @@ def write_results(evaluations: Sequence[Evaluation], folder: str | Path) -> Path
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / "results.json"
-    text = json.dumps([asdict(evaluation) for evaluation in evaluations], ensure_ascii=False, indent=1, allow_nan=False)
+    target = folder / RESULTS_FILE
+    content = {"schema_version": RESULTS_VERSION, "evaluations": [asdict(evaluation) for evaluation in evaluations]}
+    text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=".results-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:

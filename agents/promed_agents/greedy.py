@@ -67,9 +67,17 @@ class Greedy:
         """
         return [self._turn(info["view"], info["by_key"]) for info in infos]
 
+    def leaning(self, observations: Sequence[str], infos: Sequence[dict[str, Any]]) -> list[NDArray[np.float64]]:
+        """See `Leaning.leaning`.
+
+        Raises:
+            BeliefRequired: A case has no evidence table.
+        """
+        return [_posterior(info["view"]) for info in infos]
+
     def _turn(self, consultation: Consultation, by_key: bool) -> str:
         case = consultation.case
-        posterior = np.exp(posteriors(EvidenceBelief(), [case], [consultation.known])[0])
+        posterior = _posterior(consultation)
         asked = {turn.text for turn in consultation.turns}
         open_facts = [i for i in range(case.n_facts) if i not in consultation.known and _question(case, i) not in asked]
         if consultation.must_answer or not open_facts or posterior.max() >= self.stop_at:
@@ -77,6 +85,10 @@ class Greedy:
         assert case.evidence is not None
         gains = expected_information_gain(posterior, case.evidence[open_facts])
         return f"question: {_question(case, open_facts[int(gains.argmax())])}"
+
+
+def _posterior(consultation: Consultation) -> NDArray[np.float64]:
+    return np.exp(posteriors(EvidenceBelief(), [consultation.case], [consultation.known])[0])
 
 
 def _question(case: Case, fact: int) -> str:

@@ -37,6 +37,7 @@ class Picture:
         scores: Unnormalised log-posterior of the differential, (n,), in nats.
         asked: Which findings have been asked for or told, bool (n_findings,).
         pending: The finding asked for last, not to be asked for again whatever the reply; None before.
+        shown: Whether the differential is the case's options, in their order; else it is all that could be.
     """
 
     conditions: NDArray[np.int64]
@@ -44,6 +45,7 @@ class Picture:
     scores: NDArray[np.float64]
     asked: NDArray[np.bool_]
     pending: int | None = None
+    shown: bool = True
 
     @property
     def posterior(self) -> NDArray[np.float64]:
@@ -83,6 +85,11 @@ class KnowledgeDoctor:
         self._listen(observations)
         return [self._turn(picture, info) for picture, info in zip(self._pictures, infos, strict=True)]
 
+    def leaning(self, observations: Sequence[str], infos: Sequence[dict[str, Any]]) -> list[NDArray[np.float64] | None]:
+        """See `Leaning.leaning`; None until the options are shown."""
+        self._listen(observations)  # `act` hears the same again, and each finding counts once
+        return [picture.posterior if picture.shown else None for picture in self._pictures]
+
     def _listen(self, observations: Sequence[str]) -> None:
         if not self._pictures:
             self._pictures = [self.begin(text) for text in observations]
@@ -91,13 +98,18 @@ class KnowledgeDoctor:
                 self.hear(picture, text)
 
     def begin(self, opening: str) -> Picture:
-        """Read the first observation.
+        """Read the first observation; where it names no complaint but options of the knowledge base, all are as likely.
 
         Raises:
             BeliefRequired: It is not the opening of a case of the knowledge base.
         """
         base = self.knowledge
         presented = base.presented(opening)
+        options = [Option(key, name) for key, name in _OPTION.findall(opening)]
+        if presented is None and options and all(option.text in base.name_index for option in options):
+            conditions = np.array([base.name_index[option.text] for option in options])
+            not_for = [finding.sex is not None for finding in base.findings]
+            return Picture(conditions, options, np.zeros(len(options)), np.array(not_for))
         if presented is None:
             raise BeliefRequired(
                 f"the knowledge doctor plays cases of the knowledge base {base.name!r} only; this opening names no "
@@ -105,14 +117,14 @@ class KnowledgeDoctor:
             )
         age, sex, complaint = presented
         prior = base.prior(complaint.id, age, sex)
-        options = [Option(key, name) for key, name in _OPTION.findall(opening)]
-        if options:
+        shown = bool(options)
+        if shown:
             conditions = np.array([base.name_index[option.text] for option in options])
         else:  # no options are shown: all that could be
             conditions = np.flatnonzero(prior)
             options = [Option("A", base.conditions[row].name) for row in conditions]
         not_for = [finding.sex not in (None, sex) for finding in base.findings]
-        picture = Picture(conditions, options, np.log(prior[conditions]), np.array(not_for))
+        picture = Picture(conditions, options, np.log(prior[conditions]), np.array(not_for), shown=shown)
         if complaint.finding is not None:  # the prior is given the complaint
             picture.asked[base.finding_index[complaint.finding]] = True
         self.hear(picture, opening)

@@ -32,7 +32,7 @@ def test_evaluate_prints_header_consultation_and_table_and_writes_results(tmp_pa
     assert "One consultation with the SIG of each question" in output
     for doctor in ("reactive", "random", "scripted", "greedy", "oracle"):
         assert f"{doctor} " in output
-    rows = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    rows = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["evaluations"]
     assert [row["agent"] for row in rows] == ["reactive", "random", "scripted", "greedy", "oracle"]
 
 
