@@ -26,7 +26,7 @@ __all__ = ["MAX_OBSERVATION_LENGTH", "CaseSource", "ConsultationEnv", "Initial",
 MAX_OBSERVATION_LENGTH = 16_384
 """Longest observation in characters."""
 
-_MAX_CASE_LENGTH = 15_000  # characters of all texts of a case: with what the environment says, they fit an observation
+_MAX_CASE_LENGTH = 15_000  # characters of a case in one observation: with what the environment says, they fit
 
 Initial = Literal["dataset", "first", "half"] | int
 Order = Literal["random", "sequential"]
@@ -300,8 +300,9 @@ def _checked(cases: Sequence[Case]) -> tuple[Case, ...]:
 @lru_cache(maxsize=4096)
 def _opened(case: Case, initial: Initial) -> Case:
     """The case with the initial facts asked for; they replace its presentation."""
-    texts = [case.presentation, case.question, *(option.text for option in case.options), *(f.text for f in case.facts)]
-    if sum(map(len, texts)) > _MAX_CASE_LENGTH:
+    shown = len(case.question) + sum(len(option.text) for option in case.options)
+    told = max(len(case.presentation), sum(len(fact.text) + 1 for fact in case.facts))  # never both in one observation
+    if shown + told > _MAX_CASE_LENGTH:
         raise DatasetError(f"case {case.case_id!r}: its texts together exceed {_MAX_CASE_LENGTH:,} characters")
     if initial == "dataset" or not case.facts:
         return case

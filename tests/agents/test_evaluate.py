@@ -296,3 +296,9 @@ def test_knowing_nothing_the_knowledge_doctor_answers_too() -> None:
 def test_an_unknown_information_level_is_refused() -> None:
     with pytest.raises(ValueError, match="information must be one of none, initial, interactive, full, got 'some'"):
         Setting(information="some")  # type: ignore[arg-type]
+
+
+def test_all_that_there_is_to_know_can_be_told_in_the_synthetic_clinic() -> None:
+    setting = Setting("ProMed-PrimaryCare-v0", reward="diagnosis", information="full")
+    summary = evaluate(make_agent("knowledge"), setting, setting.load(100)).summaries["all"]
+    assert summary.accuracy > 0.85 and summary.questions == 0
