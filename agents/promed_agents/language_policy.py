@@ -1,0 +1,232 @@
+"""A causal language model as a doctor: many dialogues side by side, the key-value cache kept across turns.
+
+The tokens it generates are kept as they are, with their log-probabilities, so that a learner can use them. Rows whose
+dialogue is over leave the batch. Needs the extra `llm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from promed_agents.base import Access
+from promed_agents.chat_format import ChatFormat
+
+__all__ = ["LanguagePolicy", "Spoken"]
+
+
+@dataclass
+class Spoken:
+    """One dialogue as tokens, from the doctor's side.
+
+    Attributes:
+        prompt_ids: All before the doctor's first token.
+        completion_ids: All after: the doctor's tokens, and the patient's between them; ends with the doctor's last.
+        turns: For each token of the completion the index of the doctor's turn that it belongs to, or -1 if the doctor
+            did not choose it: the patient's, and the end of a turn that was cut off.
+        log_probs: log p of each token of the completion at the temperature it was sampled at; 0 where `turns` is -1.
+        texts: What the doctor said in each turn.
+    """
+
+    prompt_ids: list[int] = field(default_factory=list)
+    completion_ids: list[int] = field(default_factory=list)
+    turns: list[int] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+    def hear(self, ids: Sequence[int]) -> None:
+        """Add what was said to the doctor."""
+        if not self.texts:
+            self.prompt_ids += ids
+            return
+        self.completion_ids += ids
+        self.turns += [-1] * len(ids)
+        self.log_probs += [0.0] * len(ids)
+
+
+class LanguagePolicy:
+    """A doctor that says what a language model generates after the dialogue so far.
+
+    Attributes:
+        model: The language model; it is neither moved nor put into another mode.
+        chat: How the dialogue becomes tokens.
+        temperature: Of sampling; 0 takes the most probable token.
+        max_new_tokens: Longest turn; a longer one is cut off, and is what it is.
+        access: `text`.
+        dialogues: The dialogues so far, one a row.
+    """
+
+    access: Access = "text"
+
+    def __init__(
+        self,
+        model: Any,
+        chat: ChatFormat,
+        *,
+        temperature: float = 0.0,
+        max_new_tokens: int = 64,
+        generator: torch.Generator | None = None,
+        name: str = "policy",
+    ) -> None:
+        """See the attributes.
+
+        Args:
+            model: See the attributes.
+            chat: See the attributes.
+            temperature: See the attributes.
+            max_new_tokens: See the attributes.
+            generator: Draws the tokens; required to sample.
+            name: For tables.
+
+        Raises:
+            ValueError: The temperature is negative, or there is nothing to sample with.
+        """
+        if temperature < 0 or max_new_tokens < 1:
+            raise ValueError(f"need temperature >= 0 and max_new_tokens >= 1, got {temperature} and {max_new_tokens}")
+        if temperature and generator is None:
+            raise ValueError("sampling at a temperature needs a torch.Generator")
+        self.model, self.chat, self.name = model, chat, name
+        self.temperature, self.max_new_tokens, self.generator = temperature, max_new_tokens, generator
+        self.reset(0)
+
+    @classmethod
+    def load(cls, path: str | Path, **options: Any) -> LanguagePolicy:
+        """The policy of a folder that `promed sft` or `promed grpo` wrote, or any local model with a chat template.
+
+        Args:
+            path: The folder.
+            **options: As for the class.
+
+        Raises:
+            FileNotFoundError: The folder holds no model.
+        """
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        path = Path(path)
+        if not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
+            raise FileNotFoundError(f"{path} holds no model (config.json or adapter_config.json is missing)")
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, use_safetensors=True)
+        return cls(model.eval(), ChatFormat(tokenizer), **{"name": path.name, **options})
+
+    def reset(self, n: int) -> None:
+        """Begin n dialogues."""
+        self.dialogues = [Spoken() for _ in range(n)]
+        self._heard_at = [-1] * n
+        self._rows = list(range(n))  # dialogues in the cache, in its order
+        self._cache = DynamicCache()
+        self._mask = torch.zeros((n, 0), dtype=torch.long)
+        self._pending: list[list[int]] = [[] for _ in range(n)]  # said, but not yet in the cache
+
+    def act(self, observations: Sequence[str], infos: Sequence[dict[str, Any]]) -> list[str]:
+        """See `Agent.act`. A dialogue whose turn has not moved on is over."""
+        live = [index for index, info in enumerate(infos) if info["turn"] > self._heard_at[index]]
+        self._heard_at = [info["turn"] for info in infos]
+        return self.speak(observations, live)
+
+    def speak(self, observations: Sequence[str], live: Sequence[int]) -> list[str]:
+        """The doctor's next turn in the dialogues that go on; "" in the others, which are dropped.
+
+        Args:
+            observations: The newest text of each, length n.
+            live: Indexes of the dialogues that go on; one that has been left out does not come back.
+        """
+        said = [""] * len(self.dialogues)
+        if live:
+            self._keep(live)
+            for row, index in enumerate(live):
+                own = self.dialogues[index]
+                heard = self.chat.next(observations[index]) if own.texts else self.chat.first(observations[index])
+                own.hear(heard)
+                self._pending[row] += heard
+            with torch.no_grad():
+                self._generate()
+            for index in live:
+                said[index] = self.dialogues[index].texts[-1]
+        return said
+
+    def _keep(self, live: Sequence[int]) -> None:
+        """Drop the rows of other dialogues."""
+        places = {index: row for row, index in enumerate(self._rows)}
+        rows = [places[index] for index in live]
+        if rows != list(range(len(self._rows))):
+            chosen = torch.tensor(rows)
+            if self._mask.shape[1]:
+                self._cache.batch_select_indices(chosen.to(self._device))
+            self._mask = self._mask[chosen]
+            self._pending = [self._pending[row] for row in rows]
+            self._rows = list(live)
+
+    def _generate(self) -> None:
+        own = [self.dialogues[index] for index in self._rows]
+        turn = [len(dialogue.texts) for dialogue in own]
+        said: list[list[int]] = [[] for _ in own]
+        going = torch.ones(len(own), dtype=torch.bool)
+        logits = self._feed(self._pending)
+        for step in range(self.max_new_tokens):
+            tokens, log_probs = self._choose(logits)
+            for row in going.nonzero()[:, 0].tolist():
+                token = int(tokens[row])
+                own[row].completion_ids.append(token)
+                own[row].turns.append(turn[row])
+                own[row].log_probs.append(float(log_probs[row]))
+                said[row].append(token)
+                if token == self.chat.end_id:
+                    going[row] = False
+            if not going.any() or step + 1 == self.max_new_tokens:
+                break
+            logits = self._feed([said[row][-1:] if going[row] else [] for row in range(len(own))])
+        self._pending = []
+        for row, dialogue in enumerate(own):
+            self._pending.append(said[row][-1:])
+            if going[row]:  # cut off: its end is not the doctor's choice
+                dialogue.completion_ids.append(self.chat.end_id)
+                dialogue.turns.append(-1)
+                dialogue.log_probs.append(0.0)
+                self._pending[-1].append(self.chat.end_id)
+            dialogue.texts.append(self.chat.text(said[row]))
+
+    def _choose(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens and their log-probabilities, (n,) each."""
+        scaled = torch.log_softmax(logits.float() / (self.temperature or 1.0), dim=-1)
+        if self.temperature:
+            tokens = torch.multinomial(scaled.exp().cpu(), 1, generator=self.generator).to(scaled.device)
+        else:
+            tokens = scaled.argmax(dim=-1, keepdim=True)
+        return tokens[:, 0].cpu(), scaled.gather(1, tokens)[:, 0].cpu()
+
+    def _feed(self, pieces: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Read tokens into the cache; shorter pieces are padded on the left, and the padding is never attended to.
+
+        Returns:
+            Logits of the next token, (n, vocabulary).
+        """
+        width = max(len(piece) for piece in pieces)
+        pad = self.chat.tokenizer.pad_token_id
+        ids = torch.tensor([[pad] * (width - len(piece)) + list(piece) for piece in pieces])
+        mask = torch.tensor([[0] * (width - len(piece)) + [1] * len(piece) for piece in pieces])
+        lengths = self._mask.sum(dim=1, keepdim=True)
+        positions = (lengths + mask.cumsum(dim=1) - 1).clamp(min=0)
+        longest, limit = int(positions.max()) + 1, self.model.config.max_position_embeddings
+        if longest > limit:
+            raise ValueError(f"a dialogue has {longest} tokens; the model reads at most {limit}. Ask fewer questions")
+        self._mask = torch.cat([self._mask, mask], dim=1)
+        output = self.model(
+            input_ids=ids.to(self._device),
+            attention_mask=self._mask.to(self._device),
+            position_ids=positions.to(self._device),
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: torch.Tensor = output.logits[:, -1]
+        return logits
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device  # type: ignore[no-any-return]

