@@ -13,27 +13,30 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 from rich.text import Text
 
 import promed_env
+from promed_agents.cli_common import fail as _fail
+from promed_agents.cli_data import datasets_app
 from promed_agents.compare import compare, counterpart, gaps_closed, read_earlier, setting_changes
 from promed_agents.evaluate import INFORMATION, Evaluation, Information, Setting, evaluate, write_results
 from promed_agents.mcts import PAPER, Search
 from promed_agents.play import play
-from promed_agents.tables import comparison_table, dataset_table, gap_lines, heading, pairs_table, results_table
+from promed_agents.replay import REPLIES
+from promed_agents.report import REPORT_FILE, write_report
+from promed_agents.score import score_file, setting_for, write_score
+from promed_agents.score_table import score_example, score_heading, score_table
+from promed_agents.tables import comparison_table, gap_lines, heading, pairs_table, results_table
 from promed_agents.trajectories import Job, write_trajectories
 from promed_agents.zoo import AGENTS, NEEDS_KNOWLEDGE, NEEDS_TABLE, make_agent
 from promed_env.consultation import Consultation
-from promed_env.datasets.fetch import DOWNLOADS, fetch
 from promed_env.dynamics import Dynamics
 from promed_env.errors import ProMedError
 from promed_env.rendering import transcript
@@ -60,6 +63,7 @@ Patient = Annotated[
 MaxQuestions = Annotated[int, typer.Option(help="Turns before the doctor must answer.")]
 FactsPerReply = Annotated[int, typer.Option(help="Most facts in one reply.")]
 ShowOptions = Annotated[str | None, typer.Option(help="always, at_answer or never. Default: the environment's own.")]
+Initial = Annotated[str, typer.Option(help="Facts stated at the start: dataset, first, half or a number.")]
 Split = Annotated[
     str | None,
     typer.Option(help="Split of a registered data set. Default: its own; test where cases have no end."),
@@ -96,9 +100,7 @@ def evaluate_command(
     facts_per_reply: FactsPerReply = 3,
     max_questions: MaxQuestions = 10,
     show_options: ShowOptions = None,
-    initial: Annotated[
-        str, typer.Option(help="Facts stated at the start: dataset, first, half or a number.")
-    ] = "dataset",
+    initial: Initial = "dataset",
     seed: Seed = 0,
     information: Annotated[
         list[str] | None,
@@ -203,9 +205,28 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _fail(error: Exception) -> None:
-    Console(stderr=True).print(Text.assemble(("Error: ", "bold red"), str(error)))
-    raise typer.Exit(1)
+@app.command("report", no_args_is_help=True)
+def report_command(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="What evaluate --out or train --out wrote, or a folder of such folders.", metavar="DIR"),
+    ],
+    out: Annotated[Path | None, typer.Option(help=f"File to write. Default: {REPORT_FILE} in the folder.")] = None,
+    cases: Annotated[
+        int, typer.Option(min=0, help="Most cases of a run whose consultations the page holds; its figures are of all.")
+    ] = 200,
+) -> None:
+    """Make one self-contained HTML page of results: tables, plots, learning curves, every consultation.
+
+    The page needs no network and prints well. Needs the extra report.
+
+    Example: promed evaluate ProMed-MedQA-v0 --out results && promed report results
+    """
+    try:
+        written = write_report(folder, out, cases=cases)
+    except (ProMedError, ValueError, OSError) as error:
+        _fail(error)
+    Console().print(Text(f"report written to {written}"))
 
 
 @app.command("plan", no_args_is_help=True)
@@ -293,6 +314,68 @@ def play_command(
         _fail(error)
 
 
+@app.command("score", no_args_is_help=True)
+def score_command(
+    transcripts: Annotated[
+        Path, typer.Argument(help="Dialogues to score: chat messages, one dialogue a line (JSON Lines).")
+    ],
+    dataset: Annotated[
+        str, typer.Option(help="What they are about: environment id, registered data set, or a file of cases.")
+    ],
+    split: Split = None,
+    patient: Patient = None,
+    replies: Annotated[
+        str,
+        typer.Option(
+            help="Whose replies bring out facts: the patient's, asked anew, or those that the transcript holds. "
+            f"One of {', '.join(REPLIES)}."
+        ),
+    ] = "patient",
+    facts_per_reply: FactsPerReply = 3,
+    max_questions: MaxQuestions = 10,
+    show_options: ShowOptions = None,
+    initial: Initial = "dataset",
+    seed: Seed = 0,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Leave out lines that are wrong; count them.")
+    ] = False,
+    show: Annotated[
+        bool, typer.Option(help="Print the dialogue that brought out most, with the SIG of each question.")
+    ] = True,
+    out: Annotated[Path | None, typer.Option(help="Folder for score.json: every dialogue and question.")] = None,
+) -> None:
+    """Score anyone's dialogues, question by question; no agent is needed.
+
+    A line is {"case_id": ..., "messages": [{"role": "assistant", "content": "Do you smoke?"}, ...]}: the doctor is the
+    assistant. Its last message may be the answer, as in "answer: C" or "The answer is C".
+
+    Example: promed score dialogues.jsonl --dataset ProMed-MedQA-v0 --out scores
+    """
+    console = Console()
+    try:
+        rules: dict[str, object] = {"split": split, "patient": patient, "facts_per_reply": facts_per_reply}
+        rules |= {"max_questions": max_questions, "show_options": show_options, "seed": seed}
+        rules["initial"] = int(initial) if initial.isdecimal() else initial
+        finished: list[tuple[Consultation, Dynamics]] = []
+        with _progress(console) as progress:
+            result = score_file(
+                transcripts,
+                setting_for(dataset, **rules),
+                replies=replies,  # type: ignore[arg-type]  # checked by score
+                keep_going=keep_going,
+                progress=partial(progress.advance, progress.add_task("scoring", total=None)),
+                on_finish=finished.append,
+            )
+        console.print(score_heading(result), highlight=False)
+        if show:
+            console.print(score_example(result, finished))
+        console.print(score_table(result), highlight=False)
+        if out is not None:
+            console.print(Text(f"written to {write_score(result, out)}"))
+    except (ProMedError, ValueError, OSError) as error:
+        _fail(error)
+
+
 @app.command("train", no_args_is_help=True)
 def train_command(
     env_id: EnvId,
@@ -353,55 +436,7 @@ def train_command(
     console.print(Text(f"written to {checkpoint}\nplay it: promed evaluate {env_id} --agent sb3:{out}"))
 
 
-datasets_app = typer.Typer(help="List what can be loaded, from where, with its licence; fetch real data.")
 app.add_typer(datasets_app, name="datasets")
-
-
-@datasets_app.callback(invoke_without_command=True)
-def datasets_command(context: typer.Context) -> None:
-    """List what can be loaded, from where, with its licence; fetch real data."""
-    if context.invoked_subcommand is None:
-        Console().print(dataset_table())
-
-
-@datasets_app.command("fetch", no_args_is_help=True)
-def fetch_command(
-    name: Annotated[str, typer.Argument(help=f"Data set: {', '.join(DOWNLOADS)}.")],
-    home: Annotated[
-        Path | None, typer.Option(help="Folder of all data sets. Default: PROMED_DATA or ~/.cache/promed.")
-    ] = None,
-) -> None:
-    """Fetch a real data set to this machine, checked and with its licence; continues where it stopped.
-
-    Example: promed datasets fetch mediq
-    """
-    console = Console()
-    tasks: dict[str, TaskID] = {}
-    try:
-        for each in (name, *(DOWNLOADS[name].also if name in DOWNLOADS else ())):
-            if each in DOWNLOADS:
-                chosen = DOWNLOADS[each]
-                console.print(Text(f"{each}: licence {chosen.licence}; {chosen.source}\n{chosen.citation}"))
-        with _download_progress(console) as progress:
-
-            def advance(path: str, done: int, total: int | None) -> None:
-                if path not in tasks:
-                    tasks[path] = progress.add_task(path, total=total)
-                progress.update(tasks[path], completed=done, total=total)
-
-            paths = fetch(name, home=home, progress=advance)
-    except (ProMedError, OSError) as error:
-        _fail(error)
-    for path in paths:
-        console.print(Text(f"{path}"))
-    console.print(Text(f'Licence and source are in NOTICE.txt beside it. Load it with load_dataset("{name}").'))
-
-
-def _download_progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console
-    )
-
 
 if __name__ == "__main__":
     app()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -20,7 +18,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from promed_agents.chat import to_messages
 from promed_agents.evaluate import Setting
+from promed_agents.files import write_whole
 from promed_agents.mcts import (
     PAPER,
     CatalogueProposer,
@@ -32,13 +32,11 @@ from promed_agents.mcts import (
     plan_consultations,
 )
 from promed_env import __version__
-from promed_env.consultation import Consultation
 from promed_env.datasets import CaseDataset
-from promed_env.dynamics import Dynamics
 from promed_env.errors import DatasetError
 from promed_env.rewards import RewardTerm, make_reward
 
-__all__ = ["Job", "keep", "messages", "plan_cases", "write_trajectories"]
+__all__ = ["Job", "keep", "plan_cases", "write_trajectories"]
 
 Proposers = Literal["facts", "catalogue"]
 _BATCH = 16  # cases that are planned side by side
@@ -74,21 +72,6 @@ class Job:
     def fingerprint(self) -> str:
         """What distinguishes the trajectories of this job from others'."""
         return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def messages(final: Consultation, dynamics: Dynamics) -> list[dict[str, str]]:
-    """A consultation as chat messages, as `promed_env.wrappers.ChatObservation` gives them: the assistant asks."""
-    chat = [{"role": "user", "content": dynamics.opening(final.prefix(0))}]
-    for turn in range(final.turn):
-        before, after = final.prefix(turn), final.prefix(turn + 1)
-        taken = after.turns[-1]
-        said = f"{taken.kind}: {taken.text}"
-        if taken.confidence is not None:
-            said += f" (confidence: {taken.confidence:.2f})"
-        chat.append({"role": "assistant", "content": said})
-        if not after.finished:
-            chat.append({"role": "user", "content": dynamics.observation(before, after)})
-    return chat
 
 
 def plan_cases(job: Job, cases: CaseDataset) -> list[dict[str, Any]]:
@@ -127,7 +110,7 @@ def _row(job: Job, plan: Plan, world: RecordWorld) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "case_id": final.case.case_id,
-        "messages": messages(final, dynamics),
+        "messages": to_messages(final, dynamics),
         "turn_sig": None if sig is None else sig.gains(final).tolist(),
         "turn_reward": paid,
         "return": sum(paid) + world.right * final.correct,
@@ -234,7 +217,7 @@ def write_trajectories(
                     add(rows)
     made = [done[case.case_id] for case in cases]
     kept = keep(made, correct_only=correct_only, quantile=quantile)
-    _replace(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
+    write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
     part.unlink()
     return len(made), len(kept)
 
@@ -249,16 +232,5 @@ def _finished(part: Path, job: Job) -> dict[str, dict[str, Any]]:
     if any(row["provenance"]["job"] != job.fingerprint for row in rows):
         raise DatasetError(f"{part} was made with other settings; finish that run with them, or remove the file")
     if whole != text:
-        _replace(part, whole)
+        write_whole(part, whole)
     return {row["case_id"]: row for row in rows}
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise

@@ -16,7 +16,9 @@ from promed_agents.chat_format import ChatFormat
 from promed_agents.evaluate import Setting
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.sig_grpo.rollout import Rollout, play
+from promed_env.consultation import Consultation
 from promed_env.datasets import CaseDataset
+from promed_env.dynamics import Dynamics
 from promed_env.vector import ConsultationVectorEnv
 
 __all__ = ["BEST", "PlaysValidation", "Validation", "last_figures", "summary_of"]
@@ -61,6 +63,7 @@ class Validation:
         setting: What is played; its split is the validation split.
         episodes: How many cases.
         max_new_tokens: Longest turn of the doctor.
+        newest: The consultations last played, with the rules they were played by.
     """
 
     setting: Setting = field(default_factory=Setting)
@@ -69,6 +72,7 @@ class Validation:
 
     def __post_init__(self) -> None:
         self._parts: list[tuple[ConsultationVectorEnv, CaseDataset]] = []
+        self.newest: list[tuple[Consultation, Dynamics]] = []
 
     def play(self, model: Any, chat: ChatFormat) -> list[Rollout]:
         """Every case once; the same cases and seeds at every call."""
@@ -82,6 +86,8 @@ class Validation:
         for env, part in self._parts:
             seeds = range(self.setting.seed + len(rollouts), self.setting.seed + len(rollouts) + len(part))
             rollouts += play(policy, env, [case.case_id for case in part], list(seeds))
+        dynamics = self._parts[0][0].dynamics
+        self.newest = [(rollout.final, dynamics) for rollout in rollouts]
         return rollouts
 
 

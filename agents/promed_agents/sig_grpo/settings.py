@@ -1,0 +1,91 @@
+"""What a run of SIG-GRPO is: one dataclass, kept as JSON beside every model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from promed_agents.evaluate import Setting
+from promed_agents.models import Lora
+from promed_agents.sig_grpo.advantages import ESTIMATORS
+
+__all__ = ["GRPOSettings"]
+
+
+@dataclass(frozen=True)
+class GRPOSettings:
+    """One run.
+
+    Attributes:
+        model: Where to start: a folder that `promed sft` wrote, "tiny" or "smollm2" (`models.load_model`).
+        setting: The environment, its training split and the reward, which must be named.
+        advantage: One of `advantages.ESTIMATORS`.
+        advantage_options: Keyword arguments of the estimator, such as {"discount": 0.9}.
+        updates: Optimiser steps.
+        cases: Cases an update.
+        group_size: Rollouts a case.
+        micro_batch: Rollouts a process computes the loss of at once; None for all of an update.
+        iterations: Optimiser passes over the rollouts of an update.
+        learning_rate: Highest; it falls to 0 linearly.
+        kl: Weight of the KL divergence from the first model; the paper uses 0.04.
+        clip: How far a ratio may move from 1.
+        entropy: Weight of an entropy bonus.
+        temperature: Of sampling, in rollouts and in the loss.
+        max_new_tokens: Longest turn.
+        validation_split: The split of the validation cases; None for the setting's own.
+        validation_episodes: How many are played.
+        evaluations: How often they are played in the course of the run.
+        lora: Train adapters of low rank instead of all weights.
+        vllm: None, or TRL's mode "colocate" or "server": rollouts by vLLM, on a GPU.
+        seed: Of the cases, the sampling and new weights.
+        tiny: Keyword arguments of `tiny_llama`, for the model "tiny".
+        cpu: Stay on the CPU.
+
+    Raises:
+        ValueError: A field is out of range.
+    """
+
+    model: str = "tiny"
+    setting: Setting = field(default_factory=lambda: Setting(split="train", reward="promed_signed"))
+    advantage: str = "return_to_go"
+    advantage_options: Mapping[str, float | str] = field(default_factory=dict)
+    updates: int = 200
+    cases: int = 16
+    group_size: int = 8
+    micro_batch: int | None = None
+    iterations: int = 1
+    learning_rate: float = 1e-4
+    kl: float = 0.0
+    clip: float = 0.2
+    entropy: float = 0.0
+    temperature: float = 1.0
+    max_new_tokens: int = 48
+    validation_split: str | None = "validation"
+    validation_episodes: int = 200
+    evaluations: int = 4
+    lora: Lora | None = None
+    vllm: str | None = None
+    seed: int = 0
+    tiny: Mapping[str, int] = field(default_factory=dict)
+    cpu: bool = False
+
+    def __post_init__(self) -> None:
+        if self.advantage not in ESTIMATORS:
+            raise ValueError(f"advantage must be one of {', '.join(ESTIMATORS)}, got {self.advantage!r}")
+        if self.setting.reward is None:
+            raise ValueError('name the reward that is learnt from, such as "promed_signed" or "diagnosis"')
+        if self.vllm not in (None, "colocate", "server"):
+            raise ValueError(f"vllm must be colocate or server, got {self.vllm!r}")
+        if self.group_size < 2:
+            raise ValueError(f"group_size must be at least 2, got {self.group_size}: a group is its own baseline")
+        for name in ("updates", "cases", "iterations", "max_new_tokens", "validation_episodes", "evaluations"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "temperature"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.kl < 0 or self.entropy < 0:
+            raise ValueError(f"kl and entropy must be at least 0, got {self.kl} and {self.entropy}")
+        total = self.cases * self.group_size
+        if self.micro_batch is not None and (self.micro_batch < 1 or total % self.micro_batch):
+            raise ValueError(f"micro_batch must divide the {total} rollouts of an update, got {self.micro_batch}")

@@ -1,0 +1,306 @@
+"""SIG-GRPO: TRL's `GRPOTrainer` on consultations of many turns, with an advantage for every token.
+
+    result = train(GRPOSettings(model="doctor", setting=Setting("ProMed-PrimaryCare-v0", split="train",
+                   reward="promed_signed")), "doctor-grpo")
+
+TRL asks `rollout_func` for completions and knows one reward a completion. Here a completion is a whole dialogue, in
+which the patient's tokens are masked (`env_mask`), and the advantage of each token comes from the rewards of the turns
+(`advantages`), put in the place of TRL's own after it has scored the batch; its loss takes advantages of shape (B, T).
+Needs the extra `llm`. Method: the paper's second stage, https://arxiv.org/abs/2508.13514.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+from transformers.integrations import TensorBoardCallback
+from trl import GRPOConfig, GRPOTrainer
+
+from promed_agents.chat import to_messages
+from promed_agents.chat_format import ChatFormat
+from promed_agents.files import write_whole
+from promed_agents.language_policy import LanguagePolicy
+from promed_agents.models import PROVENANCE, load_model
+from promed_agents.sig_grpo.advantages import ESTIMATORS, HINDSIGHT
+from promed_agents.sig_grpo.rollout import Rollout, play
+from promed_agents.sig_grpo.settings import GRPOSettings
+from promed_agents.validation import BEST, PlaysValidation, Validation, last_figures, summary_of
+from promed_env import __version__
+from promed_env.vector import ConsultationVectorEnv
+
+__all__ = ["SIGGRPOTrainer", "config_for", "train", "training_rows"]
+
+SAMPLES = "samples.jsonl"
+"""Two dialogues of every validation, in the folder of the run."""
+
+
+class SIGGRPOTrainer(PlaysValidation, GRPOTrainer):  # type: ignore[misc]  # trl is untyped
+    """`GRPOTrainer` whose rollouts are consultations and whose advantages are per token.
+
+    Attributes:
+        rollouts: Those of this process in the newest batch.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, settings: GRPOSettings, args: GRPOConfig, rows: Dataset) -> None:
+        """Make the trainer.
+
+        Args:
+            model: The language model.
+            tokenizer: Its tokenizer, with a chat template.
+            settings: The run.
+            args: As `config_for` makes them.
+            rows: As `training_rows` makes them.
+
+        Raises:
+            ValueError: An argument of TRL would silently give a wrong loss.
+        """
+        if args.importance_sampling_level != "token" or args.loss_type in ("luspo", "vespo"):
+            raise ValueError(
+                f"advantages are per token: importance_sampling_level must be 'token' and loss_type none of "
+                f"luspo, vespo; got {args.importance_sampling_level!r} and {args.loss_type!r}"
+            )
+        if args.mask_truncated_completions:
+            raise ValueError("mask_truncated_completions would silence dialogues whose last turn was cut off")
+        self.settings, self.chat = settings, ChatFormat(tokenizer)
+        self.validation = Validation(
+            replace(settings.setting, split=settings.validation_split),
+            settings.validation_episodes,
+            settings.max_new_tokens,
+        )
+        self.rollouts: list[Rollout] = []
+        self._asked: Sequence[Mapping[str, Any]] = []
+        self._env: ConsultationVectorEnv | None = None
+        self._batches = 0
+        super().__init__(
+            model=model,
+            args=args,
+            reward_funcs=partial(_returns, self),
+            train_dataset=rows,
+            eval_dataset=rows.select([0]),  # asked for by the library; validation plays instead
+            processing_class=tokenizer,
+            rollout_func=_rollout,
+            peft_config=None if settings.lora is None else settings.lora.config(),
+            callbacks=[TensorBoardCallback(SummaryWriter(str(Path(args.output_dir) / "logs")))],
+        )
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        self._asked = inputs
+        scored: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        scored["advantages"] = self._advantages(scored["completion_ids"])
+        return scored
+
+    def play(self) -> list[Rollout]:
+        """Play the cases that the trainer asks for, by sampling from the model as it is now."""
+        n = len(self._asked)
+        if self._env is None or self._env.num_envs != n:
+            self._env = self.settings.setting.make(self.settings.setting.load_all(), num_envs=n)
+        model = self.accelerator.unwrap_model(self.model)
+        # Seeded by the number of the update, so that a run that is resumed draws what it would have drawn.
+        place = (self.settings.seed, self.state.global_step, self.accelerator.process_index)
+        generator = torch.Generator().manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+        policy = LanguagePolicy(
+            model,
+            self.chat,
+            temperature=self.settings.temperature,
+            max_new_tokens=self.settings.max_new_tokens,
+            generator=generator,
+        )
+        training = model.training
+        model.eval()
+        self.rollouts = play(
+            policy, self._env, [row["case_id"] for row in self._asked], [row["seed"] for row in self._asked]
+        )
+        model.train(training)
+        return self.rollouts
+
+    def _advantages(self, completion_ids: torch.Tensor) -> torch.Tensor:
+        """Advantages of this process's tokens, (B, T); groups are gathered first, as one may straddle processes."""
+        hindsight = self.settings.advantage in HINDSIGHT
+        rewards = [(rollout.hindsight if hindsight else rollout.rewards).tolist() for rollout in self.rollouts]
+        turns = [rollout.spoken.turns for rollout in self.rollouts]
+        every_reward, every_turn = gather_object(rewards), gather_object(turns)
+        groups = np.arange(len(every_reward)) // self.num_generations
+        estimator = partial(ESTIMATORS[self.settings.advantage], **self.settings.advantage_options)
+        found = estimator(_padded(every_reward, 0.0), _padded(every_turn, -1).astype(np.int64), groups)
+        self._log_rollouts(every_reward, groups)
+        first = self.accelerator.process_index * len(rewards)
+        own = found[first : first + len(rewards)]
+        advantages = torch.zeros(completion_ids.shape, dtype=torch.float32, device=completion_ids.device)
+        width = min(own.shape[1], advantages.shape[1])
+        advantages[:, :width] = torch.as_tensor(own[:, :width], dtype=torch.float32)
+        return advantages
+
+    def _log_rollouts(self, rewards: list[list[float]], groups: NDArray[np.int64]) -> None:
+        figures = gather_object([summary_of(self.rollouts)])
+        for name in figures[0]:
+            self._metrics["train"][f"rollouts/{name}"].append(float(np.mean([each[name] for each in figures])))
+        returns = np.array([sum(own) for own in rewards])
+        alike = [float(np.ptp(returns[groups == group]) < 1e-9) for group in np.unique(groups)]
+        self._metrics["train"]["rollouts/degenerate_groups"].append(float(np.mean(alike)))
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """See `PlaysValidation.evaluate`; two of the dialogues are written to `samples.jsonl`."""
+        found = super().evaluate(*args, **kwargs)
+        if self.is_world_process_zero():
+            with (Path(self.args.output_dir) / SAMPLES).open("a", encoding="utf-8") as stream:
+                for final, dynamics in self.validation.newest[:2]:
+                    sample = {"step": self.state.global_step, "case_id": final.case.case_id, "correct": final.correct}
+                    stream.write(json.dumps({**sample, "messages": to_messages(final, dynamics)}) + "\n")
+        return found
+
+
+def _returns(trainer: SIGGRPOTrainer, completions: Sequence[Any], **_: Any) -> list[float]:
+    """The reward function that TRL asks for: the returns of the newest rollouts."""
+    assert len(completions) == len(trainer.rollouts)
+    return [float(rollout.rewards.sum()) for rollout in trainer.rollouts]
+
+
+_returns.__name__ = "return"
+
+
+def _rollout(prompts: list[Any], trainer: SIGGRPOTrainer) -> dict[str, list[Any]]:
+    """What TRL's `rollout_func` is to give: ids, log-probabilities, and which tokens are the doctor's."""
+    spoken = [rollout.spoken for rollout in trainer.play()]
+    assert len(spoken) == len(prompts)
+    return {
+        "prompt_ids": [each.prompt_ids for each in spoken],
+        "completion_ids": [each.completion_ids for each in spoken],
+        "logprobs": [each.log_probs for each in spoken],
+        "env_mask": [[int(turn >= 0) for turn in each.turns] for each in spoken],
+    }
+
+
+def _padded(rows: Sequence[Sequence[float]], fill: float) -> NDArray[np.float64]:
+    wide = np.full((len(rows), max(len(row) for row in rows)), fill)
+    for index, row in enumerate(rows):
+        wide[index, : len(row)] = row
+    return wide
+
+
+def training_rows(settings: GRPOSettings) -> Dataset:
+    """Cases to learn from: as many as the run needs, drawn by its seed; of a data set with an end in whole rounds."""
+    cases = settings.setting.load_all()
+    rng = np.random.default_rng(settings.seed)
+    wanted = settings.updates * settings.cases
+    if len(cases) >= wanted:
+        chosen = rng.choice(len(cases), size=wanted, replace=False) if len(cases) < 1_000_000 else None
+        indexes = rng.integers(len(cases), size=wanted) if chosen is None else chosen
+    else:
+        rounds = [rng.permutation(len(cases)) for _ in range(-(-wanted // len(cases)))]
+        indexes = np.concatenate(rounds)[:wanted]
+    drawn = [cases[int(index)] for index in indexes]
+    return Dataset.from_dict(
+        {
+            "prompt": [[{"role": "user", "content": case.presentation}] for case in drawn],
+            "case_id": [case.case_id for case in drawn],
+            "seed": [settings.setting.seed + index for index in range(wanted)],
+        }
+    )
+
+
+def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRPOConfig:
+    """The arguments of TRL's trainer for a run."""
+    total = settings.cases * settings.group_size
+    processes = int(__import__("os").environ.get("WORLD_SIZE", "1"))
+    micro = settings.micro_batch or total // processes
+    every = max(1, settings.updates * settings.iterations // settings.evaluations)
+    return GRPOConfig(
+        output_dir=str(out),
+        max_steps=settings.updates * settings.iterations,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=total // (micro * processes),
+        num_generations=settings.group_size,
+        num_iterations=settings.iterations,
+        max_completion_length=settings.max_new_tokens,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        beta=settings.kl,
+        epsilon=settings.clip,
+        entropy_coef=settings.entropy,
+        temperature=settings.temperature,
+        loss_type="dapo",
+        scale_rewards="none",
+        shuffle_dataset=False,
+        gradient_checkpointing=False,
+        bf16=False,
+        use_vllm=settings.vllm is not None,
+        vllm_mode=settings.vllm or "colocate",
+        vllm_importance_sampling_mode="token_truncate",
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model=BEST,
+        greater_is_better=True,
+        logging_steps=max(1, settings.updates * settings.iterations // 50),
+        report_to="none",
+        seed=settings.seed,
+        use_cpu=settings.cpu,
+        dataloader_pin_memory=False,
+        disable_tqdm=quiet,
+    )
+
+
+def train(settings: GRPOSettings, out: str | Path, *, resume: bool = False, quiet: bool = False) -> dict[str, float]:
+    """Train, and leave the best model in `out`.
+
+    Args:
+        settings: How.
+        out: The folder: the model, `promed.json` (provenance), `samples.jsonl`, `checkpoint-*`, TensorBoard's `logs`.
+        resume: Go on from the newest checkpoint in it.
+        quiet: Show no progress.
+
+    Returns:
+        Validation figures of the model that is kept (`validation.summary_of`).
+
+    Raises:
+        ValueError: There is nothing to resume from, or a folder that holds a run and `resume` is not asked for.
+        BeliefRequired: The reward cannot be computed for a case.
+    """
+    out = Path(out)
+    begun = any(out.glob("checkpoint-*"))
+    if begun and not resume:
+        raise ValueError(f"{out} holds a run already; resume it, or choose another folder")
+    if resume and not begun:
+        raise ValueError(f"{out} holds no checkpoint to resume from")
+    model, tokenizer = load_model(settings.model, settings.setting, seed=settings.seed, tiny=settings.tiny)
+    trainer = SIGGRPOTrainer(
+        model, tokenizer, settings, config_for(settings, out, quiet=quiet), training_rows(settings)
+    )
+    trainer.train(resume_from_checkpoint=resume)
+    trainer.save_model(str(out))
+    if not trainer.is_world_process_zero():
+        return {}
+    tokenizer.save_pretrained(str(out))
+    best = trainer.state.best_global_step
+    figures = last_figures([entry for entry in trainer.state.log_history if entry["step"] == best])
+    provenance = {
+        "schema_version": 1,
+        "promed": __version__,
+        "stage": "grpo",
+        "access": "text",
+        "from": _origin(settings.model),
+        "settings": asdict(settings),
+        "validation": figures,
+    }
+    write_whole(out / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
+    return figures
+
+
+def _origin(model: str) -> dict[str, Any]:
+    """The provenance of the model it started from, where it has one."""
+    path = Path(model) / PROVENANCE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"model": model}
