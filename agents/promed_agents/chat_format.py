@@ -43,6 +43,7 @@ class ChatFormat:
     """
 
     def __init__(self, tokenizer: Any) -> None:
+        """Read the template of a tokenizer."""
         self.tokenizer = tokenizer
         if not tokenizer.chat_template:
             raise ValueError(f"the tokenizer of {tokenizer.name_or_path!r} has no chat template; set chat_template")

@@ -25,6 +25,7 @@ from rich.text import Text
 import promed_env
 from promed_agents.cli_common import fail as _fail
 from promed_agents.cli_data import datasets_app
+from promed_agents.cli_llm import grpo_command, sft_command
 from promed_agents.compare import compare, counterpart, gaps_closed, read_earlier, setting_changes
 from promed_agents.evaluate import INFORMATION, Evaluation, Information, Setting, evaluate, write_results
 from promed_agents.mcts import PAPER, Search
@@ -56,7 +57,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Base seed; case i gets seed + i.
 Patient = Annotated[
     str | None,
     typer.Option(
-        help="Who replies: static, lexical, semantic, knowledge, or imperfect: 'forgetful(static, 0.3)'. "
+        help="Who replies: static, lexical, semantic, knowledge, llm:MODEL, or imperfect: 'forgetful(static, 0.3)'. "
         "Default: the environment's own."
     ),
 ]
@@ -84,9 +85,16 @@ def evaluate_command(
     agent: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Doctor to evaluate; repeat for several: {', '.join(AGENTS)}, sb3:PATH. Default: all that can play."
+            help=f"Doctor to evaluate; repeat for several: {', '.join(AGENTS)}, sb3:PATH, llm:MODEL. "
+            "Default: all that can play without a model."
         ),
     ] = None,
+    style: Annotated[
+        str, typer.Option(help="How llm:MODEL doctors consult: direct, cot, ask, abstain or uncertainty.")
+    ] = "ask",
+    instructions: Annotated[
+        bool, typer.Option("--instructions", help="Explain the task to llm:MODEL doctors in a system message.")
+    ] = False,
     episodes: Annotated[
         int | None, typer.Option(help="Play the first N cases only. Default: all, or 1,000 where cases have no end.")
     ] = None,
@@ -141,7 +149,7 @@ def evaluate_command(
         tabled = all(case.evidence is not None for case in cases)
         unfit = (frozenset() if tabled else NEEDS_TABLE) | (frozenset() if cases.knowledge else NEEDS_KNOWLEDGE)
         names = agent or [name for name in AGENTS if name not in unfit]
-        doctors = [make_agent(name, seed) for name in names]
+        doctors = [make_agent(name, seed, style=style, instructions=instructions) for name in names]
         earlier: list[Evaluation] = []
         if compare_dir is not None:
             played = [(doctor.name, level) for doctor in doctors for level in levels]
@@ -243,7 +251,9 @@ def plan_command(
         str | None, typer.Option(help='What the search maximises on the way, such as "2*sig". Default: 2*sig.')
     ] = None,
     simulations: Annotated[int, typer.Option(help="Simulations before each question.")] = PAPER.simulations,
-    proposer: Annotated[str, typer.Option(help="Candidates: facts (the case's own questions) or catalogue.")] = "facts",
+    proposer: Annotated[
+        str, typer.Option(help="Candidates: facts (the case's own questions), catalogue, llm:MODEL.")
+    ] = "facts",
     width: Annotated[int, typer.Option(help="Most candidates considered in a state.")] = 8,
     preset: Annotated[
         str, typer.Option(help="paper (UCT 2.2, decay 0.9, mean returns) or puct (PUCT, no decay, best child).")
@@ -436,6 +446,8 @@ def train_command(
     console.print(Text(f"written to {checkpoint}\nplay it: promed evaluate {env_id} --agent sb3:{out}"))
 
 
+app.command("sft", no_args_is_help=True)(sft_command)
+app.command("grpo", no_args_is_help=True)(grpo_command)
 app.add_typer(datasets_app, name="datasets")
 
 if __name__ == "__main__":

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
 import numpy as np
 
+import promed_env
 from promed_agents.base import Access, Agent, Leaning, chosen_options, view_for
 from promed_agents.statistics import Calibration, bootstrap_interval, calibration, wilson_interval
 from promed_env.case import SECTIONS, Case
@@ -36,6 +38,7 @@ __all__ = [
     "INFORMATION",
     "RESULTS_FILE",
     "RESULTS_VERSION",
+    "CaseText",
     "Episode",
     "Evaluation",
     "Information",
@@ -43,6 +46,7 @@ __all__ = [
     "Summary",
     "evaluate",
     "is_bundled",
+    "pack_cases",
     "write_results",
 ]
 
@@ -96,6 +100,19 @@ class Setting:
         if self.information not in INFORMATION:
             raise ValueError(f"information must be one of {', '.join(INFORMATION)}, got {self.information!r}")
 
+    def load_all(self) -> CaseDataset | GeneratedDataset:
+        """Every case of the data set and split, without end where it has none.
+
+        Raises:
+            DatasetError: The environment id is unknown, or the data set cannot be loaded.
+        """
+        env_id = self.env_id.partition(":")[2] or self.env_id
+        if env_id not in ENVIRONMENTS:
+            raise DatasetError(f"unknown environment {self.env_id!r}; there are {', '.join(ENVIRONMENTS)}")
+        name = self.dataset or ENVIRONMENTS[env_id]["dataset"]
+        endless = name in SOURCES and SOURCES[name].generate is not None
+        return load_dataset(name, self.split or ("test" if endless else None))
+
     def load(self, episodes: int | None = None) -> CaseDataset:
         """The cases to play: the first `episodes`, or all; of a data set without end the first 1,000.
 
@@ -104,12 +121,7 @@ class Setting:
         Raises:
             DatasetError: The environment id is unknown, or the data set cannot be loaded or is too small.
         """
-        env_id = self.env_id.partition(":")[2] or self.env_id
-        if env_id not in ENVIRONMENTS:
-            raise DatasetError(f"unknown environment {self.env_id!r}; there are {', '.join(ENVIRONMENTS)}")
-        name = self.dataset or ENVIRONMENTS[env_id]["dataset"]
-        endless = name in SOURCES and SOURCES[name].generate is not None
-        cases = load_dataset(name, self.split or ("test" if endless else None))
+        cases = self.load_all()
         if episodes is None:
             return cases[:1000] if isinstance(cases, GeneratedDataset) else cases
         if not 1 <= episodes <= len(cases):
@@ -131,14 +143,14 @@ class Setting:
         """Keyword arguments of the environment in which it differs from its own defaults."""
         return {name: getattr(self, name) for name in ("patient", "show_options") if getattr(self, name) is not None}
 
-    def make(self, cases: CaseDataset) -> ConsultationVectorEnv:
-        """A vector environment with one slot per case."""
+    def make(self, cases: CaseDataset | GeneratedDataset, num_envs: int | None = None) -> ConsultationVectorEnv:
+        """A vector environment of these cases: one slot a case, or `num_envs`."""
         given = self.given()
         if self.information == "none" and all(case.evidence is not None for case in cases):
             given["belief"] = "evidence"  # a belief that reads the presentation has nothing to read
         env = gym.make_vec(
             self.env_id,
-            num_envs=len(cases),
+            num_envs=num_envs or len(cases),
             dataset=self._informed(cases),
             reward=self.reward_for(cases),
             facts_per_reply=self.facts_per_reply,
@@ -151,13 +163,14 @@ class Setting:
         assert isinstance(env, ConsultationVectorEnv)
         return env
 
-    def _informed(self, cases: CaseDataset) -> CaseDataset:
+    def _informed(self, cases: CaseDataset | GeneratedDataset) -> CaseDataset | GeneratedDataset:
         """The cases as this information level presents them."""
-        if self.information == "none":
-            return replace(cases, cases=tuple(_withheld(case) for case in cases))
-        if self.information == "full":
-            return replace(cases, cases=tuple(_told(case) for case in cases))
-        return cases
+        if self.information not in ("none", "full"):
+            return cases
+        if not isinstance(cases, CaseDataset):
+            raise DatasetError(f"{cases.name} has no end; take its first cases for information {self.information!r}")
+        tell = _withheld if self.information == "none" else _told
+        return replace(cases, cases=tuple(tell(case) for case in cases))
 
 
 @dataclass(frozen=True)
@@ -175,7 +188,8 @@ class Episode:
         fact_recall: Share of the hidden facts brought out.
         section_recall: Section -> hidden facts brought out, and hidden facts.
         sig: SIG of every turn; None where it cannot be computed.
-        turns: What was said: kind, text, reply and newly known facts of each turn.
+        turns: What was said: kind, text and reply of each turn, the facts that the reply states ("disclosed") and those
+            that it made known ("new"), as indexes.
         answer: The right keys.
         choices: The keys that the agent would have answered before each of its turns, so entry k is after k turns; None
             if the agent cannot tell.
@@ -235,6 +249,27 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class CaseText:
+    """What a case says, so that its consultations can be read without the data set.
+
+    Attributes:
+        language: "en" or "zh".
+        presentation: What is said before the first question, when asking is allowed.
+        question: The multiple-choice question.
+        options: Key and text of every option, in order.
+        facts: Section and text of every fact, by index.
+        initial: Indexes of the facts that the presentation states.
+    """
+
+    language: str
+    presentation: str
+    question: str
+    options: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str], ...]
+    initial: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """One agent on one set of cases.
 
@@ -247,6 +282,8 @@ class Evaluation:
         reward: The reward, written out.
         summaries: Slice -> summary. Real data has the slices all, clinical and diagnosis; bundled samples have all.
         episodes: Every consultation, in the order of the cases.
+        cases: What the cases say, by id; empty in result files of versions that did not keep it.
+        versions: Versions of what played them, by name; empty likewise.
     """
 
     agent: str
@@ -257,6 +294,8 @@ class Evaluation:
     reward: str
     summaries: dict[str, Summary]
     episodes: tuple[Episode, ...]
+    cases: dict[str, CaseText] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 def is_bundled(cases: CaseDataset) -> bool:
@@ -307,7 +346,29 @@ def evaluate(
         reward=env.reward.name,
         summaries=summaries,
         episodes=tuple(episodes),
+        cases={case.case_id: _case_text(case) for case in cases},
+        versions=_versions(),
     )
+
+
+def _case_text(case: Case) -> CaseText:
+    return CaseText(
+        language=case.language,
+        presentation=case.presentation,
+        question=case.question,
+        options=tuple((option.key, option.text) for option in case.options),
+        facts=tuple((fact.section, fact.text) for fact in case.facts),
+        initial=tuple(sorted(case.initial)),
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "promed": promed_env.__version__,
+        "python": platform.python_version(),
+        "gymnasium": gym.__version__,
+        "numpy": np.__version__,
+    }
 
 
 def _withheld(case: Case) -> Case:
@@ -368,6 +429,7 @@ def _episode(final: Consultation, total: float, leanings: _Leanings, dynamics: D
             "kind": turn.kind,
             "text": turn.text,
             "reply": None if turn.reply is None else turn.reply.text,
+            "disclosed": [] if turn.reply is None else list(turn.reply.disclosed),
             "new": list(turn.new),
         }
         for turn in final.turns
@@ -436,6 +498,19 @@ def _summary(episodes: Sequence[Episode], metric: str) -> Summary:
     )
 
 
+def pack_cases(cases: Mapping[str, CaseText]) -> dict[str, Any]:
+    """The texts of cases as JSON: "cases" by id, whose facts are indexes of the list "facts".
+
+    Cases of the clinic have some 270 facts each, of a few hundred texts in all.
+    """
+    places: dict[tuple[str, str], int] = {}
+    rows = {
+        case_id: {**asdict(case), "facts": [places.setdefault(fact, len(places)) for fact in case.facts]}
+        for case_id, case in cases.items()
+    }
+    return {"facts": [list(fact) for fact in places], "cases": rows}
+
+
 def write_results(evaluations: Sequence[Evaluation], folder: str | Path) -> Path:
     """Write evaluations as `results.json` in a folder, made if needed; the file appears whole or not at all.
 
@@ -446,11 +521,24 @@ def write_results(evaluations: Sequence[Evaluation], folder: str | Path) -> Path
 
     Raises:
         OSError: The folder cannot be written.
+        ValueError: A case says one thing in one evaluation and another in another: they are not of one run.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / RESULTS_FILE
-    content = {"schema_version": RESULTS_VERSION, "evaluations": [asdict(evaluation) for evaluation in evaluations]}
+    cases: dict[str, CaseText] = {}
+    for evaluation in evaluations:
+        for case_id, case in evaluation.cases.items():
+            if cases.setdefault(case_id, case) != case:
+                raise ValueError(f"case {case_id!r} differs between the evaluations; write each run to its own folder")
+    rows = [asdict(replace(evaluation, cases={})) for evaluation in evaluations]
+    for row in rows:
+        del row["cases"]  # once for all, below
+    content = {
+        "schema_version": RESULTS_VERSION,
+        "evaluations": rows,
+        **pack_cases(cases),
+    }
     text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=".results-")
     try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import DynamicCache
 
@@ -70,7 +71,7 @@ class LanguagePolicy:
         *,
         temperature: float = 0.0,
         max_new_tokens: int = 64,
-        generator: torch.Generator | None = None,
+        seed: Sequence[int] = (0,),
         name: str = "policy",
     ) -> None:
         """See the attributes.
@@ -80,18 +81,17 @@ class LanguagePolicy:
             chat: See the attributes.
             temperature: See the attributes.
             max_new_tokens: See the attributes.
-            generator: Draws the tokens; required to sample.
+            seed: Of sampling. Each dialogue draws from a generator of its own, so what it says does not depend on
+                those beside it, nor on how many processes share a batch.
             name: For tables.
 
         Raises:
-            ValueError: The temperature is negative, or there is nothing to sample with.
+            ValueError: The temperature is negative, or a turn has no token.
         """
         if temperature < 0 or max_new_tokens < 1:
             raise ValueError(f"need temperature >= 0 and max_new_tokens >= 1, got {temperature} and {max_new_tokens}")
-        if temperature and generator is None:
-            raise ValueError("sampling at a temperature needs a torch.Generator")
         self.model, self.chat, self.name = model, chat, name
-        self.temperature, self.max_new_tokens, self.generator = temperature, max_new_tokens, generator
+        self.temperature, self.max_new_tokens, self.seed = temperature, max_new_tokens, tuple(seed)
         self.reset(0)
 
     @classmethod
@@ -114,8 +114,14 @@ class LanguagePolicy:
         model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, use_safetensors=True)
         return cls(model.eval(), ChatFormat(tokenizer), **{"name": path.name, **options})
 
-    def reset(self, n: int) -> None:
-        """Begin n dialogues."""
+    def reset(self, n: int, first: int = 0) -> None:
+        """Begin n dialogues.
+
+        Args:
+            n: How many.
+            first: Number of the first; it draws as dialogue `first` of a larger batch would.
+        """
+        self._rngs = [np.random.default_rng((*self.seed, first + index)) for index in range(n)]
         self.dialogues = [Spoken() for _ in range(n)]
         self._heard_at = [-1] * n
         self._rows = list(range(n))  # dialogues in the cache, in its order
@@ -169,7 +175,7 @@ class LanguagePolicy:
         going = torch.ones(len(own), dtype=torch.bool)
         logits = self._feed(self._pending)
         for step in range(self.max_new_tokens):
-            tokens, log_probs = self._choose(logits)
+            tokens, log_probs = self._choose(logits, going)
             for row in going.nonzero()[:, 0].tolist():
                 token = int(tokens[row])
                 own[row].completion_ids.append(token)
@@ -191,11 +197,16 @@ class LanguagePolicy:
                 self._pending[-1].append(self.chat.end_id)
             dialogue.texts.append(self.chat.text(said[row]))
 
-    def _choose(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens and their log-probabilities, (n,) each."""
+    def _choose(self, logits: torch.Tensor, going: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens and their log-probabilities, (n,) each; only rows that go on draw."""
         scaled = torch.log_softmax(logits.float() / (self.temperature or 1.0), dim=-1)
         if self.temperature:
-            tokens = torch.multinomial(scaled.exp().cpu(), 1, generator=self.generator).to(scaled.device)
+            drawn = [
+                self._rngs[index].random() if on else 0.0 for index, on in zip(self._rows, going.tolist(), strict=True)
+            ]
+            below = scaled.double().exp().cumsum(dim=-1)
+            reached = torch.tensor(drawn, dtype=below.dtype, device=below.device)[:, None] * below[:, -1:]
+            tokens = torch.searchsorted(below, reached, right=True).clamp(max=below.shape[1] - 1)
         else:
             tokens = scaled.argmax(dim=-1, keepdim=True)
         return tokens[:, 0].cpu(), scaled.gather(1, tokens)[:, 0].cpu()

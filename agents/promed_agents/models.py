@@ -58,9 +58,7 @@ class Lora:
         )
 
 
-def load_model(
-    name: str, setting: Setting, *, seed: int = 0, tiny: Mapping[str, int] | None = None
-) -> tuple[Any, Any]:
+def load_model(name: str, setting: Setting, *, seed: int = 0, tiny: Mapping[str, int] | None = None) -> tuple[Any, Any]:
     """A model and its tokenizer.
 
     Args:

@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from datasets import Dataset
 from torch.utils.tensorboard import SummaryWriter
@@ -175,7 +174,9 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
     tokenizer.save_pretrained(str(out))
     best = trainer.state.best_global_step
     figures = next(
-        last_figures([entry]) for entry in trainer.state.log_history if entry["step"] == best and f"eval_{BEST}" in entry
+        last_figures([entry])
+        for entry in trainer.state.log_history
+        if entry["step"] == best and f"eval_{BEST}" in entry
     )
     provenance = {
         "schema_version": 1,

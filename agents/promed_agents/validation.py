@@ -15,7 +15,7 @@ import numpy as np
 from promed_agents.chat_format import ChatFormat
 from promed_agents.evaluate import Setting
 from promed_agents.language_policy import LanguagePolicy
-from promed_agents.sig_grpo.rollout import Rollout, play
+from promed_agents.rollout import Rollout, play
 from promed_env.consultation import Consultation
 from promed_env.datasets import CaseDataset
 from promed_env.dynamics import Dynamics

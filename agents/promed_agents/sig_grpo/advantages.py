@@ -173,8 +173,9 @@ def _others_mean(values: Floats, has: NDArray[np.bool_], group_ids: Ints) -> Flo
     np.add.at(counts, group, has.astype(np.float64))
     mates, mates_sum = counts[group] - has, sums[group] - np.where(has, values, 0.0)
     rest, rest_sum = counts.sum(axis=0) - counts[group], sums.sum(axis=0) - sums[group]
-    far = np.divide(rest_sum, rest, out=np.zeros_like(values), where=rest > 0)
-    return np.divide(mates_sum, mates, out=far, where=mates > 0)
+    means: Floats = np.divide(rest_sum, rest, out=np.zeros_like(values), where=rest > 0)
+    np.divide(mates_sum, mates, out=means, where=mates > 0)
+    return means
 
 
 def _scaled(advantages: Floats, has: NDArray[np.bool_], scale: Scale) -> Floats:

@@ -12,6 +12,7 @@ Needs the extra `llm`. Method: the paper's second stage, https://arxiv.org/abs/2
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -32,8 +33,8 @@ from promed_agents.chat_format import ChatFormat
 from promed_agents.files import write_whole
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import PROVENANCE, load_model
+from promed_agents.rollout import Rollout, play
 from promed_agents.sig_grpo.advantages import ESTIMATORS, HINDSIGHT
-from promed_agents.sig_grpo.rollout import Rollout, play
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.validation import BEST, PlaysValidation, Validation, last_figures, summary_of
 from promed_env import __version__
@@ -72,6 +73,8 @@ class SIGGRPOTrainer(PlaysValidation, GRPOTrainer):  # type: ignore[misc]  # trl
             )
         if args.mask_truncated_completions:
             raise ValueError("mask_truncated_completions would silence dialogues whose last turn was cut off")
+        assert args.output_dir is not None
+        folder = Path(args.output_dir)
         self.settings, self.chat = settings, ChatFormat(tokenizer)
         self.validation = Validation(
             replace(settings.setting, split=settings.validation_split),
@@ -81,7 +84,6 @@ class SIGGRPOTrainer(PlaysValidation, GRPOTrainer):  # type: ignore[misc]  # trl
         self.rollouts: list[Rollout] = []
         self._asked: Sequence[Mapping[str, Any]] = []
         self._env: ConsultationVectorEnv | None = None
-        self._batches = 0
         super().__init__(
             model=model,
             args=args,
@@ -91,7 +93,7 @@ class SIGGRPOTrainer(PlaysValidation, GRPOTrainer):  # type: ignore[misc]  # trl
             processing_class=tokenizer,
             rollout_func=_rollout,
             peft_config=None if settings.lora is None else settings.lora.config(),
-            callbacks=[TensorBoardCallback(SummaryWriter(str(Path(args.output_dir) / "logs")))],
+            callbacks=[TensorBoardCallback(SummaryWriter(str(folder / "logs")))],
         )
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -106,21 +108,17 @@ class SIGGRPOTrainer(PlaysValidation, GRPOTrainer):  # type: ignore[misc]  # trl
         if self._env is None or self._env.num_envs != n:
             self._env = self.settings.setting.make(self.settings.setting.load_all(), num_envs=n)
         model = self.accelerator.unwrap_model(self.model)
-        # Seeded by the number of the update, so that a run that is resumed draws what it would have drawn.
-        place = (self.settings.seed, self.state.global_step, self.accelerator.process_index)
-        generator = torch.Generator().manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
         policy = LanguagePolicy(
             model,
             self.chat,
             temperature=self.settings.temperature,
             max_new_tokens=self.settings.max_new_tokens,
-            generator=generator,
+            seed=(self.settings.seed, self.state.global_step),  # a run that is resumed draws as it would have drawn
         )
         training = model.training
         model.eval()
-        self.rollouts = play(
-            policy, self._env, [row["case_id"] for row in self._asked], [row["seed"] for row in self._asked]
-        )
+        case_ids, seeds = ([row[name] for row in self._asked] for name in ("case_id", "seed"))
+        self.rollouts = play(policy, self._env, case_ids, seeds, first=n * self.accelerator.process_index)
         model.train(training)
         return self.rollouts
 
@@ -212,7 +210,7 @@ def training_rows(settings: GRPOSettings) -> Dataset:
 def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRPOConfig:
     """The arguments of TRL's trainer for a run."""
     total = settings.cases * settings.group_size
-    processes = int(__import__("os").environ.get("WORLD_SIZE", "1"))
+    processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by `accelerate launch`
     micro = settings.micro_batch or total // processes
     every = max(1, settings.updates * settings.iterations // settings.evaluations)
     return GRPOConfig(

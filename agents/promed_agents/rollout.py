@@ -37,7 +37,7 @@ class Rollout:
 
 
 def play(
-    policy: LanguagePolicy, env: ConsultationVectorEnv, case_ids: Sequence[str], seeds: Sequence[int]
+    policy: LanguagePolicy, env: ConsultationVectorEnv, case_ids: Sequence[str], seeds: Sequence[int], first: int = 0
 ) -> list[Rollout]:
     """Play one consultation in each environment to its end.
 
@@ -46,10 +46,11 @@ def play(
         env: `len(case_ids)` environments with `autoreset_mode="Disabled"`.
         case_ids: The case of each.
         seeds: The seed of each; consultations with the same case and seed meet the same patient.
+        first: Number of the first, for the policy's draws (`LanguagePolicy.reset`).
     """
     n = len(case_ids)
     observations, _ = env.reset(seed=list(seeds), options={"case_id": list(case_ids)})
-    policy.reset(n)
+    policy.reset(n, first)
     paid: list[list[float]] = [[] for _ in range(n)]
     terms: list[dict[str, float]] = [{} for _ in range(n)]
     hindsight: list[NDArray[np.float64]] = [np.empty(0)] * n
