@@ -277,7 +277,7 @@ def plan_command(
             raise ValueError(f"preset must be paper or puct, got {preset!r}")
         how = replace(PAPER, simulations=simulations) if preset == "paper" else Search(simulations)
         setting = Setting(env_id, dataset, split, patient, reward, facts_per_reply, max_questions, seed=seed)
-        job = Job(setting, how, proposer, width)  # type: ignore[arg-type]  # checked by Job
+        job = Job(setting, how, proposer, width)
         with _progress(console) as progress:
             task = progress.add_task("planning", total=len(setting.load(episodes)))
             made, kept = write_trajectories(

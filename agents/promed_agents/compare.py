@@ -19,6 +19,7 @@ from typing import Any
 from promed_agents.evaluate import (
     RESULTS_FILE,
     RESULTS_VERSION,
+    CaseText,
     Episode,
     Evaluation,
     Information,
@@ -34,6 +35,7 @@ __all__ = [
     "compare",
     "counterpart",
     "gaps_closed",
+    "main_level",
     "read_earlier",
     "read_results",
     "setting_changes",
@@ -152,6 +154,13 @@ def setting_changes(now: Setting, then: Setting) -> list[str]:
     ]
 
 
+def main_level(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """The evaluations of the level "interactive" if it was played, else of the first one."""
+    levels = [evaluation.setting.information for evaluation in evaluations]
+    level = "interactive" if "interactive" in levels else levels[0]
+    return [evaluation for evaluation, each in zip(evaluations, levels, strict=True) if each == level]
+
+
 def read_results(path: str | Path) -> list[Evaluation]:
     """Read what `write_results` wrote.
 
@@ -174,10 +183,15 @@ def read_results(path: str | Path) -> list[Evaluation]:
         raise DatasetError(
             f"{file}: expected schema_version {RESULTS_VERSION}, got {version!r}; evaluate again with this version"
         )
+    try:
+        facts = [tuple(fact) for fact in content.get("facts", ())]
+        cases = {case_id: _case_text(row, facts) for case_id, row in content.get("cases", {}).items()}
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(f"{file}: cases: {error!r}") from error
     evaluations = []
     for number, row in enumerate(content.get("evaluations", ()), 1):
         try:
-            evaluations.append(_evaluation(row))
+            evaluations.append(_evaluation(row, cases))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DatasetError(f"{file}: evaluation {number}: {error!r}") from error
     return evaluations
@@ -244,10 +258,17 @@ def _gap(played: dict[Information, Evaluation]) -> GapClosed:
     return GapClosed(interactive.agent, n, sum(starts) / n, sum(asked) / n, sum(mosts) / n, share, interval)
 
 
-def _evaluation(row: dict[str, Any]) -> Evaluation:
+def _evaluation(row: dict[str, Any], cases: dict[str, CaseText]) -> Evaluation:
     summaries = {name: _summary(each) for name, each in row["summaries"].items()}
     episodes = tuple(_episode(each) for each in row["episodes"])
-    return Evaluation(**{**row, "setting": Setting(**row["setting"]), "summaries": summaries, "episodes": episodes})
+    told = {each.case_id: cases[each.case_id] for each in episodes} if cases else {}
+    given = {"setting": Setting(**row["setting"]), "summaries": summaries, "episodes": episodes, "cases": told}
+    return Evaluation(**{**row, **given})
+
+
+def _case_text(row: dict[str, Any], facts: Sequence[tuple[str, ...]]) -> CaseText:
+    told = {"options": tuple(map(tuple, row["options"])), "facts": tuple(facts[index] for index in row["facts"])}
+    return CaseText(**{**row, **told, "initial": tuple(row["initial"])})
 
 
 def _summary(row: dict[str, Any]) -> Summary:

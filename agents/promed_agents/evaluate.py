@@ -11,9 +11,7 @@ figure means.
 from __future__ import annotations
 
 import json
-import os
 import platform
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,6 +22,7 @@ import numpy as np
 
 import promed_env
 from promed_agents.base import Access, Agent, Leaning, chosen_options, view_for
+from promed_agents.files import write_whole
 from promed_agents.statistics import Calibration, bootstrap_interval, calibration, wilson_interval
 from promed_env.case import SECTIONS, Case
 from promed_env.consultation import Consultation
@@ -540,12 +539,5 @@ def write_results(evaluations: Sequence[Evaluation], folder: str | Path) -> Path
         **pack_cases(cases),
     }
     text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".results-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text + "\n")
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+    write_whole(target, text + "\n")
     return target

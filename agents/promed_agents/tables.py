@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from promed_agents.compare import Comparison, GapClosed, compare
+from promed_agents.compare import Comparison, GapClosed, compare, main_level
 from promed_agents.evaluate import Evaluation, Information, Setting, Summary
 from promed_env.case import SECTIONS
 from promed_env.datasets import SOURCES, CaseDataset, load_dataset
@@ -75,7 +75,7 @@ def pairs_table(evaluations: Sequence[Evaluation]) -> Group | None:
 
     The level is "interactive" if it was played, else the first one.
     """
-    members = _main_level(evaluations)
+    members = main_level(evaluations)
     pairs = [compare(a, b) for a, b in combinations(members, 2)]
     where = f", information {members[0].setting.information}" if _leveled(evaluations) else ""
     return comparison_table(pairs, f"Paired comparison on the same cases{where}") if pairs else None
@@ -122,12 +122,6 @@ def gap_lines(gaps: Sequence[GapClosed]) -> Text:
 
 def _leveled(evaluations: Sequence[Evaluation]) -> bool:
     return len({evaluation.setting.information for evaluation in evaluations}) > 1
-
-
-def _main_level(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    played = [evaluation.setting.information for evaluation in evaluations]
-    level = "interactive" if "interactive" in played else played[0]
-    return [evaluation for evaluation, each in zip(evaluations, played, strict=True) if each == level]
 
 
 def _who(leveled: bool) -> tuple[str, ...]:
@@ -179,7 +173,7 @@ def _turn_table(evaluations: Sequence[Evaluation]) -> list[Table]:
 
 def _section_table(evaluations: Sequence[Evaluation]) -> Table:
     """Which share of the hidden facts of each section every doctor brought out."""
-    evaluations = _main_level(evaluations)
+    evaluations = main_level(evaluations)
     recalls = [evaluation.summaries["all"].section_recall for evaluation in evaluations]
     sections = [section for section in SECTIONS if any(section in recall for recall in recalls)]
     table = _table("Recall by section of the record", ("doctor",), [section[:7] for section in sections])

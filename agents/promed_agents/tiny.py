@@ -23,15 +23,22 @@ _TEMPLATE = (
 )
 _AGE = r"(?<=\ba )\d+(?=-year-old)"
 _GAP = r"(?<=[.?!]) (?=[A-Z])|\n+|(?<=\n[A-Z]\.) |(?<=Patient:) |(?<=Examiner:) "
+_ANSWER = re.compile(r"(?<=^answer: )")
 _SPLIT = re.compile(f"({_GAP}|{_AGE})")
 
 
 def phrases(messages: Sequence[Mapping[str, str]]) -> list[list[str]]:
-    """Each turn in pieces that join up to it: a doctor's turn in one, others in sentences and what is between them."""
+    """Each turn in pieces that join up to it.
+
+    A question is one piece. An answer is two, so that naming an option is saying again what stands among the options.
+    What the patient says is split into sentences and what is between them.
+    """
     return [
-        [message["content"].strip()]
-        if message["role"] == "assistant"
-        else [piece for piece in _SPLIT.split(message["content"].strip()) if piece]
+        [
+            piece
+            for piece in (_ANSWER if message["role"] == "assistant" else _SPLIT).split(message["content"].strip())
+            if piece
+        ]
         for message in messages
     ]
 

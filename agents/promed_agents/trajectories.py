@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from promed_agents.chat import to_messages
 from promed_agents.evaluate import Setting
 from promed_agents.files import write_whole
+from promed_agents.llm import LLMProposer
 from promed_agents.mcts import (
     PAPER,
     CatalogueProposer,
@@ -34,11 +35,12 @@ from promed_agents.mcts import (
 from promed_env import __version__
 from promed_env.datasets import CaseDataset
 from promed_env.errors import DatasetError
+from promed_env.llm import make_llm
 from promed_env.rewards import RewardTerm, make_reward
 
 __all__ = ["Job", "keep", "plan_cases", "write_trajectories"]
 
-Proposers = Literal["facts", "catalogue"]
+PROPOSERS = ("facts", "catalogue", "llm:MODEL")
 _BATCH = 16  # cases that are planned side by side
 
 
@@ -49,20 +51,21 @@ class Job:
     Attributes:
         setting: What is played; its reward is what the search maximises on the way.
         search: The search before each question.
-        proposer: Where candidate questions come from: "facts" (the case's own) or "catalogue".
+        proposer: Where candidate questions come from: "facts" (the case's own), "catalogue", or "llm:MODEL", a language
+            model that reads the dialogue.
         width: Most candidates considered in a state.
         right: What a right answer is worth to the search.
     """
 
     setting: Setting = field(default_factory=Setting)
     search: Search = PAPER
-    proposer: Proposers = "facts"
+    proposer: str = "facts"
     width: int = 8
     right: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.proposer not in get_args(Proposers):
-            raise ValueError(f"proposer must be one of {', '.join(get_args(Proposers))}, got {self.proposer!r}")
+        if self.proposer not in PROPOSERS and not self.proposer.startswith("llm:"):
+            raise ValueError(f"proposer must be one of {', '.join(PROPOSERS)}, got {self.proposer!r}")
 
     def reward(self) -> RewardTerm:
         """What the search maximises on the way, the final answer apart."""
@@ -91,6 +94,8 @@ def plan_cases(job: Job, cases: CaseDataset) -> list[dict[str, Any]]:
         proposer: Proposer = FactProposer(env.dynamics)
         if job.proposer == "catalogue":
             proposer = CatalogueProposer(knowledge)
+        elif job.proposer.startswith("llm:"):
+            proposer = LLMProposer(make_llm(job.proposer.removeprefix("llm:")), env.dynamics)
         covered = env.belief is not None and all(env.belief.covers(case) for case in batch)
         world = RecordWorld(
             env.dynamics, proposer, reward, env.belief if covered else None, right=job.right, width=job.width

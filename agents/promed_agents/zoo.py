@@ -30,18 +30,29 @@ NEEDS_KNOWLEDGE = frozenset({"knowledge", "mcts"})
 """Agents that can play only cases drawn from a knowledge base."""
 
 
-def make_agent(name: str, seed: int = 0) -> Agent:
-    """Make an agent by its name; "sb3:PATH" is a doctor that `promed train` trained, from its folder.
+def make_agent(name: str, seed: int = 0, *, style: str = "ask", instructions: bool = False) -> Agent:
+    """Make an agent by its name.
+
+    Args:
+        name: A name in `AGENTS`; "sb3:PATH", a doctor that `promed train` trained, from its folder; or "llm:MODEL", a
+            language model as `promed_env.llm.make_llm` names it ("llm:smollm2", "llm:path/to/folder", "llm:vllm:PATH").
+        seed: For agents that draw.
+        style: How a language model consults, see `promed_agents.llm.STYLES`.
+        instructions: Whether a system message explains the task to a language model.
 
     Raises:
-        ValueError: The name is unknown.
+        ValueError: The name or the style is unknown.
         FileNotFoundError: PATH holds no trained doctor.
-        BackendError: The extra `rl` is not installed.
+        BackendError: The extra `rl` or `llm` is not installed, or there is no such model.
     """
+    if name.startswith("llm:"):
+        from promed_agents.llm import LLMDoctor
+
+        return LLMDoctor(name.removeprefix("llm:"), style, seed, instructions=instructions)
     if name.startswith("sb3:"):
         from promed_agents.sb3 import SB3Doctor  # needs the extra `rl`
 
         return SB3Doctor(name.removeprefix("sb3:"))
     if name not in AGENTS:
-        raise ValueError(f"unknown agent {name!r}; there are {', '.join(AGENTS)}, and sb3:PATH")
+        raise ValueError(f"unknown agent {name!r}; there are {', '.join(AGENTS)}, sb3:PATH and llm:MODEL")
     return AGENTS[name](seed)
