@@ -91,7 +91,10 @@ def _interviews(setting: Setting) -> list[list[dict[str, str]]]:
     finished: list[tuple[Consultation, Dynamics]] = []
     cases = setting.load_all()
     plain = replace(setting, reward="diagnosis")
-    evaluate(RandomInterview(), plain, cases[: min(len(cases), _INTERVIEWS)], on_finish=finished.append)
+    doctor = RandomInterview()
+    if cases.knowledge is not None:
+        doctor = RandomInterview(questions={"en": cases.knowledge.questions})
+    evaluate(doctor, plain, cases[: min(len(cases), _INTERVIEWS)], on_finish=finished.append)
     dialogues = []
     for final, dynamics in finished:
         answers = [text for option in final.case.options for text in (option.key, option.text)]

@@ -136,7 +136,6 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         lr_scheduler_type="cosine",
         warmup_steps=max(1, steps * 3 // 100),
         max_length=None,
-        train_sampling_strategy="group_by_length",
         gradient_checkpointing=False,
         bf16=False,
         eval_strategy="steps",

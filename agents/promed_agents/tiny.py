@@ -1,7 +1,7 @@
 """Small language models from scratch: a Llama of about a million parameters and a tokenizer made from dialogues.
 
 Every sentence that occurs often (a canonical question, a finding as the patient puts it, the name of a condition) is
-one token, and so is what stands beside each other in most dialogues; a whole consultation takes some 60 tokens. What is
+one token, and so is what the patient's side puts beside each other in most dialogues; a whole consultation takes some 60 tokens. What is
 left is spelt in bytes, so nothing is ever lost.
 """
 
@@ -61,9 +61,14 @@ def phrase_tokenizer(dialogues: Iterable[Sequence[Mapping[str, str]]], least: in
         from transformers import PreTrainedTokenizerFast
     except ImportError as error:
         raise BackendError('tokenizers need the extra llm: pip install "promed[llm]"') from error
-    heard = [phrases(messages) for messages in dialogues]
-    turns = _merged([turn for dialogue in heard for turn in dialogue], len(heard) / 2)
-    counts = Counter(phrase for turn in turns for phrase in turn)
+    said: list[list[str]] = []
+    heard: list[list[str]] = []
+    total = 0
+    for messages in dialogues:
+        total += 1
+        for message, turn in zip(messages, phrases(messages), strict=True):
+            (said if message["role"] == "assistant" else heard).append(turn)
+    counts = Counter(phrase for turn in (*said, *_merged(heard, total / 2)) for phrase in turn)
     alphabet = {byte: index for index, byte in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     tokenizer = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
