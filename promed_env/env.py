@@ -261,7 +261,7 @@ class CaseSource:
             raise ValueError(f"shard must be (index, count) with 0 <= index < count, got {shard!r}")
         self.label = f"{self.cases.name}: {self.cases.description}" if self.cases.description else self.cases.name
         self.initial, self.order, self.shard, self.max_questions = initial, order, shard, max_questions
-        self._dealt = 0
+        self.dealt = 0
 
     @property
     def samples(self) -> Sequence[Case]:
@@ -270,7 +270,7 @@ class CaseSource:
 
     def rewind(self) -> None:
         """Begin a sequential order anew."""
-        self._dealt = 0
+        self.dealt = 0
 
     def start(self, rng: np.random.Generator, case_id: str | None) -> Consultation:
         """The next consultation, or one of the case with this id.
@@ -284,8 +284,8 @@ class CaseSource:
             case = self.cases.by_id(case_id)
         elif self.order == "sequential":
             index, count = self.shard
-            case = self.cases[(index + count * self._dealt) % len(self.cases)]
-            self._dealt += 1
+            case = self.cases[(index + count * self.dealt) % len(self.cases)]
+            self.dealt += 1
         else:
             case = self.cases[int(rng.integers(len(self.cases)))]
         return Consultation(_opened(case, self.initial), (), self.max_questions, int(rng.integers(2**31)))

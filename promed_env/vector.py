@@ -7,7 +7,8 @@ transition, where environment i has `shard=(i, num_envs)`. `gym.make_vec("ProMed
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -21,9 +22,31 @@ from promed_env.env import CaseSource, ConsultationEnv
 from promed_env.patients import Patient, Reply
 from promed_env.rewards import RewardTerm
 
-__all__ = ["ConsultationVectorEnv"]
+if TYPE_CHECKING:
+    from promed_env.menu import Menu
+
+__all__ = ["ConsultationVectorEnv", "VectorSnapshot"]
 
 Observations = Any  # tuple of strings; a dict of arrays with actions="menu"
+
+
+@dataclass(frozen=True)
+class VectorSnapshot:
+    """Where a vector of consultations stands; a value, which can be pickled.
+
+    Attributes:
+        consultations: The states, one an environment.
+        observations: The newest text of each.
+        done: Which are over and wait for their reset.
+        generators: The state of each generator of cases and seeds; None where there has been no reset.
+        dealt: How many cases each has dealt in sequential order.
+    """
+
+    consultations: tuple[Consultation, ...]
+    observations: tuple[str, ...]
+    done: tuple[bool, ...]
+    generators: tuple[dict[str, Any] | None, ...]
+    dealt: tuple[int, ...]
 
 
 class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
@@ -64,7 +87,7 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         if "shard" in kwargs:
             raise ValueError("shard is set by the vector environment: environment i deals rows i, i + num_envs, ...")
         single = ConsultationEnv(**kwargs)
-        self._menu: Any = None
+        self._menu: Menu | None = None
         if actions == "menu":
             from promed_env.menu import Menu
 
@@ -102,6 +125,45 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
     def consultations(self) -> tuple[Consultation, ...]:
         """The immutable states, one an environment."""
         return tuple(self._states)
+
+    @property
+    def menu(self) -> Menu | None:
+        """The menu of actions; None if actions are text."""
+        return self._menu
+
+    def snapshot(self) -> VectorSnapshot:
+        """Where all consultations and their generators stand.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Called before `reset`.
+        """
+        if not self._states:
+            raise gym.error.ResetNeeded("call reset() before snapshot()")
+        return VectorSnapshot(
+            tuple(self._states),
+            tuple(self._views),
+            tuple(self._done.tolist()),
+            tuple(None if rng is None else dict(rng.bit_generator.state) for rng in self._rngs),
+            tuple(source.dealt for source in self._sources),
+        )
+
+    def restore(self, snapshot: VectorSnapshot) -> Observations:
+        """Go on from a snapshot of this environment, or of one that was made alike.
+
+        Returns:
+            The observations there.
+
+        Raises:
+            ValueError: It has another number of environments.
+        """
+        if len(snapshot.consultations) != self.num_envs:
+            raise ValueError(f"the snapshot has {len(snapshot.consultations)} environments, this one {self.num_envs}")
+        self._states, self._views = list(snapshot.consultations), list(snapshot.observations)
+        self._done = np.array(snapshot.done, dtype=np.bool_)
+        self._rngs = [None if state is None else _generator(state) for state in snapshot.generators]
+        for source, dealt in zip(self._sources, snapshot.dealt, strict=True):
+            source.dealt = dealt
+        return self._observe()
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -272,6 +334,13 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != shape or not mask.any():
             raise ValueError(f"options['reset_mask'] must be a bool array of shape {shape} with a True in it")
         return mask
+
+
+def _generator(state: dict[str, Any]) -> np.random.Generator:
+    """A generator in this state, of the kind that Gymnasium makes."""
+    rng: np.random.Generator = seeding.np_random(0)[0]
+    rng.bit_generator.state = state
+    return rng
 
 
 class _Infos:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -249,6 +250,43 @@ class None_:
 def test_a_bad_argument_is_named(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ConsultationVectorEnv(**{"num_envs": 2, **kwargs})
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("actions", ["text", "menu"])
+@pytest.mark.parametrize("kwargs", [{}, {"order": "sequential", "initial": "half"}])
+def test_a_snapshot_goes_on_as_the_original(mode: AutoresetMode, actions: str, kwargs: dict[str, Any]) -> None:
+    def make() -> ConsultationVectorEnv:
+        return ConsultationVectorEnv(N, autoreset_mode=mode, actions=actions, max_questions=3, **kwargs)
+
+    def act(turn: int) -> Any:
+        rng = np.random.default_rng(turn)
+        if vector.menu is None:
+            return random_actions(rng)
+        return np.array([rng.choice(np.flatnonzero(mask)) for mask in vector.action_masks()])
+
+    vector, other = make(), make()
+    vector.reset(seed=1)
+    for turn in range(5):  # until some are over
+        observations, *_ = vector.step(act(turn))
+    snapshot = pickle.loads(pickle.dumps(vector.snapshot()))
+    later = [vector.step(act(turn)) for turn in range(5, 15)]
+    for copy in (vector, other):  # the same environment goes back, and another one takes over
+        assert same(copy.restore(snapshot), observations)
+        assert copy.snapshot() == snapshot
+        vector = copy
+        for turn, expected in zip(range(5, 15), later, strict=True):
+            assert all(map(same, vector.step(act(turn)), expected))
+
+
+def test_a_snapshot_needs_a_start_and_as_many_environments() -> None:
+    vector = ConsultationVectorEnv(2)
+    assert vector.menu is None
+    with pytest.raises(gym.error.ResetNeeded, match="before snapshot"):
+        vector.snapshot()
+    vector.reset(seed=0)
+    with pytest.raises(ValueError, match="the snapshot has 2 environments, this one 3"):
+        ConsultationVectorEnv(3).restore(vector.snapshot())
 
 
 def test_bad_calls_are_named() -> None:

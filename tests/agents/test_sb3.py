@@ -187,24 +187,6 @@ def test_the_adapter_wants_a_menu_and_the_same_step() -> None:
         MenuVecEnv(menu_env(autoreset_mode="NextStep"))
 
 
-def test_a_restored_snapshot_goes_on_as_the_original() -> None:
-    cases = load_dataset("primarycare", "train")[:32]
-    first, second = MenuVecEnv(menu_env(dataset=cases)), MenuVecEnv(menu_env(dataset=cases))
-    first.seed(1)
-    first.reset()
-    actions = np.arange(4)
-    first.step(actions)
-    second.restore(first.snapshot())
-    for _ in range(8):
-        one, two = first.step(actions), second.step(actions)
-        for name, array in one[0].items():
-            np.testing.assert_array_equal(two[0][name], array)
-        np.testing.assert_array_equal(one[1], two[1])
-        assert [info["case_id"] for info in one[3]] == [info["case_id"] for info in two[3]]
-    with pytest.raises(ValueError, match="the snapshot has 4 environments, this one 3"):
-        MenuVecEnv(menu_env(3)).restore(first.snapshot())
-
-
 # Training.
 
 
@@ -245,6 +227,32 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(algo: str, tmp_path:
 def test_a_judge_that_learns_is_played_from_the_text_alone(tmp_path: Path) -> None:
     train(small("maskable_ppo", 64, judge="learnt"), tmp_path)
     assert SB3Doctor(tmp_path).access == "text"
+
+
+@pytest.mark.rl
+@pytest.mark.parametrize("algo", ALGORITHMS)
+@pytest.mark.parametrize("env_id", ["ProMed-PrimaryCare-v0", "ProMed-MedQA-v0"])
+def test_asking_what_it_leans_to_does_not_change_what_it_says(algo: str, env_id: str, tmp_path: Path) -> None:
+    train(small(algo, 64, env_id=env_id), tmp_path)
+    setting = Setting(env_id, reward="diagnosis", max_questions=3)
+    cases = setting.load(12)
+
+    class Discreet:
+        """The same doctor, who is never asked."""
+
+        def __init__(self) -> None:
+            doctor = SB3Doctor(tmp_path)
+            self.name, self.access, self.reset, self.act = doctor.name, doctor.access, doctor.reset, doctor.act
+
+    asked, silent = evaluate(SB3Doctor(tmp_path), setting, cases), evaluate(Discreet(), setting, cases)
+    assert [episode.turns for episode in asked.episodes] == [episode.turns for episode in silent.episodes]
+    for episode, case in zip(asked.episodes, cases, strict=True):
+        if algo == "dqn":
+            assert episode.choices is None
+            continue
+        assert episode.leanings is not None and episode.choices is not None
+        assert all(len(row) == len(case.options) and abs(sum(row) - 1) < 1e-3 for row in episode.leanings)
+        assert episode.chosen in ((), episode.choices[-1])  # without masks it may ask when it must answer
 
 
 @pytest.mark.rl

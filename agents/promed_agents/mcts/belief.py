@@ -7,6 +7,7 @@ chance that the answer is right. Exact, because findings are independent given t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -95,58 +96,60 @@ class BeliefWorld:
         if not going:
             return prospects
         log_posterior, posterior = log_posterior[going], posterior[going]
-        p = np.stack([states[index].candidates.p for index in going])  # (b, m, k)
-        noise = np.stack([states[index].candidates.binary_entropy for index in going])
+        p, noise = _tables([states[index].candidates for index in going])  # (b, m, k), or (1, m, k) if all the same
         present = (p @ posterior[:, :, None])[:, :, 0]  # (b, m): the chance that the finding is present
         gain = _binary_entropy(present) - (noise @ posterior[:, :, None])[:, :, 0]
         for row, index in enumerate(going):
             gain[row, list(states[index].asked)] = -np.inf
-        width = min(self.width, gain.shape[1])
-        chosen = np.argsort(-gain, axis=1, kind="stable")[:, :width]  # (b, w)
+        chosen = np.argsort(-gain, axis=1, kind="stable")[:, : self.width]  # (b, w)
         rows = np.arange(len(going))[:, None]
-        log_p = np.stack([states[index].candidates.log_p for index in going])  # (b, 2, m, k)
-        chance = np.stack([1 - present[rows, chosen], present[rows, chosen]], axis=1)  # (b, 2, w)
-        after = log_posterior[:, None, None] + log_p[rows[:, :, None], np.arange(2)[:, None], chosen[:, None]]
-        after -= np.log(chance)[..., None]  # (b, 2, w, k)
-        entropy = -(np.exp(after) * after).sum(axis=3)
-        before = -(posterior * log_posterior).sum(axis=1)
-        rewards = self.entropy_weight * (before[:, None, None] - entropy) - self.question_cost
         best = np.maximum(gain[rows, chosen], 0)
-        priors = np.maximum(best / np.maximum(best.max(axis=1, keepdims=True), 1e-12), _LEAST_PRIOR)
-        open_actions = np.isfinite(gain[rows, chosen])
-        for row, index in enumerate(going):
+        priors = np.maximum(best / np.maximum(best[:, :1], 1e-12), _LEAST_PRIOR)
+        entropy = -(posterior * log_posterior).sum(axis=1)
+        columns = (chosen.tolist(), priors.tolist(), present[rows, chosen].tolist(), entropy.tolist())
+        for index, questions, likely, chances, nats in zip(going, *columns, strict=True):
             state = states[index]
-            actions = chosen[row][open_actions[row]].tolist()
+            questions = questions[: len(state.candidates.labels) - len(state.asked)]
             prospects[index] = Prospect(
-                float(stop[index]),
-                [state.candidates.labels[action] for action in actions],
-                priors[row].tolist()[: len(actions)],
-                _Outcomes(state, actions, chance[row], rewards[row], after[row]),
+                prospects[index].value,
+                [state.candidates.labels[question] for question in questions],
+                likely[: len(questions)],
+                _Outcomes(self, state, questions, chances, nats),
             )
         return prospects
 
 
 class _Outcomes:
-    """The two outcomes of each question of a state, made when they are asked for."""
+    """The two outcomes of each question of a state, worked out when they are asked for: for most they never are."""
 
-    __slots__ = ("_actions", "_after", "_chance", "_rewards", "_state")
+    __slots__ = ("_chances", "_entropy", "_questions", "_state", "_world")
 
-    def __init__(self, state: BeliefState, actions: list[int], chance: Floats, rewards: Floats, after: Floats) -> None:
-        self._state, self._actions = state, actions
-        self._chance, self._rewards, self._after = chance, rewards, after
+    def __init__(
+        self, world: BeliefWorld, state: BeliefState, questions: list[int], chances: list[float], entropy: float
+    ) -> None:
+        self._world, self._state, self._questions, self._chances = world, state, questions, chances
+        self._entropy = entropy
 
     def __call__(self, index: int) -> list[Outcome[BeliefState]]:
-        state, after = self._state, self._after
-        asked = state.asked | {self._actions[index]}
+        world, state, question, chance = self._world, self._state, self._questions[index], self._chances[index]
+        candidates, asked = state.candidates, state.asked | {question}
+        after = state.log_posterior + candidates.log_p[:, question]  # (2, k)
+        after[0] -= math.log(1 - chance)
+        after[1] -= math.log(chance)
+        no, yes = (np.exp(after) * after).sum(axis=1).tolist()  # minus the entropies
+        no, yes = (world.entropy_weight * (self._entropy + left) - world.question_cost for left in (no, yes))
         return [
-            Outcome(
-                float(self._chance[present, index]),
-                float(self._rewards[present, index]),
-                BeliefState(state.candidates, after[present, index], asked, state.left - 1),
-                ("no", "yes")[present],
-            )
-            for present in (1, 0)
+            Outcome(chance, yes, BeliefState(candidates, after[1], asked, state.left - 1), "yes"),
+            Outcome(1 - chance, no, BeliefState(candidates, after[0], asked, state.left - 1), "no"),
         ]
+
+
+def _tables(candidates: list[Candidates]) -> tuple[Floats, Floats]:
+    """p(finding present | condition) and its entropy for each state, (b, m, k); (1, m, k) if all are the same."""
+    first = candidates[0]
+    if all(other is first for other in candidates):
+        return first.p[None], first.binary_entropy[None]
+    return np.stack([each.p for each in candidates]), np.stack([each.binary_entropy for each in candidates])
 
 
 def _nothing(index: int) -> list[Outcome[BeliefState]]:

@@ -230,22 +230,22 @@ def _descend(root: Node[State], how: Search) -> _Path[State]:
 
 
 def _choose(node: Node[State], how: Search) -> int:
-    best, best_score = 0, -math.inf
-    root_visits = math.sqrt(node.visits + 1)
-    logarithm = math.log(node.visits + 1)
-    puct = how.formula == "puct"
-    for index, action in enumerate(node.actions):
-        if puct:
-            # What has not been tried counts as no better and no worse than stopping here.
-            value = action.value if action.visits else node.stop
-            score = value + how.exploration * action.prior * root_visits / (1 + action.visits)
-        elif not action.visits:
-            return index
-        else:
-            score = action.value + how.exploration * math.sqrt(logarithm / action.visits)
-        if score > best_score:
-            best, best_score = index, score
-    return best
+    """The action to look into, the first among equals."""
+    c, actions = how.exploration, node.actions
+    if how.formula == "puct":
+        root_visits, stop = math.sqrt(node.visits + 1), node.stop
+        # What has not been tried counts as no better and no worse than stopping here.
+        scores = [
+            (action.value if action.visits else stop) + c * action.prior * root_visits / (1 + action.visits)
+            for action in actions
+        ]
+    else:
+        untried = next((index for index, action in enumerate(actions) if not action.visits), None)
+        if untried is not None:
+            return untried
+        logarithm = math.log(node.visits + 1)
+        scores = [action.value + c * math.sqrt(logarithm / action.visits) for action in actions]
+    return scores.index(max(scores))
 
 
 def _lagging(action: _Action[State]) -> int:

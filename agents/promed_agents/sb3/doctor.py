@@ -13,9 +13,17 @@ from promed_agents.base import Access
 from promed_agents.sb3.config import TrainConfig
 from promed_agents.sb3.dialogue import begin, hear
 from promed_agents.sb3.train import MENU_FILE, load_model, newest_checkpoint, predict, read_menu
+from promed_env.beliefs.evidence import log_softmax
 from promed_env.consultation import Consultation
-from promed_env.errors import DatasetError
+from promed_env.errors import BackendError, DatasetError
 from promed_env.menu import FindingsMenu, Menu
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    raise BackendError(
+        f'doctors of Stable-Baselines3 need the package {error.name}: pip install "promed[rl]"'
+    ) from error
 
 __all__ = ["SB3Doctor"]
 
@@ -66,13 +74,26 @@ class SB3Doctor:
         Raises:
             DatasetError: The consultation is not one that the doctor can play; the message says why.
         """
-        self._listen(observations, infos)
-        arrays = self.menu.observe_batch(self._states)
+        arrays = self.observe(observations, infos)
         masks = np.stack([self.menu.mask(state) for state in self._states])
         return [self._say(row, action) for row, action in enumerate(predict(self._model, arrays, masks).tolist())]
 
+    def leaning(self, observations: Sequence[str], infos: Sequence[dict[str, Any]]) -> list[NDArray[np.float64] | None]:
+        """See `Leaning.leaning`: what the policy would say if it could only answer; DQN has no probabilities: None."""
+        arrays = self.observe(observations, infos)
+        if self.config.algo == "dqn":
+            return [None] * len(self._states)
+        policy: Any = self._model.policy
+        with torch.no_grad():
+            logits = policy.get_distribution(policy.obs_to_tensor(arrays)[0]).distribution.logits.double().numpy()
+        first = len(self.menu.questions)
+        return [
+            np.exp(log_softmax(row[first : first + len(state.case.options)]))
+            for row, state in zip(logits, self._states, strict=True)
+        ]
+
     def observe(self, observations: Sequence[str], infos: Sequence[dict[str, Any]]) -> dict[str, NDArray[np.float32]]:
-        """The arrays that `act` would see after these observations, with a leading axis; takes them in."""
+        """The arrays that `act` would see after these observations, with a leading axis; takes them in once."""
         self._listen(observations, infos)
         return self.menu.observe_batch(self._states)
 
@@ -81,7 +102,7 @@ class SB3Doctor:
             self._states = [self._begin(text, info) for text, info in zip(observations, infos, strict=True)]
             return
         for row, text in enumerate(observations):
-            asked = self._asked[row]
+            asked, self._asked[row] = self._asked[row], None  # so that it is heard once, whoever asks first
             if asked is not None and not self._states[row].must_answer:  # else the consultation is over
                 self._states[row] = hear(self._states[row], asked, text, self._knowledge)
 

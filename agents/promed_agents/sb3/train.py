@@ -393,7 +393,7 @@ def _state(env: MenuVecEnv, monitored: Any, seconds: float) -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "numpy": np.random.get_state(),  # noqa: NPY002 (SB3 draws its mini-batches from the global generator)
         "python": random.getstate(),
-        "env": env.snapshot(),
+        "env": env.env.snapshot(),
         "returns": monitored.episode_returns,
         "lengths": monitored.episode_lengths,
     }
@@ -401,7 +401,7 @@ def _state(env: MenuVecEnv, monitored: Any, seconds: float) -> dict[str, Any]:
 
 def _restore(checkpoint: Path, model: BaseAlgorithm, env: MenuVecEnv, monitored: VecMonitor) -> float:
     state = pickle.loads((checkpoint / _STATE_FILE).read_bytes())
-    env.restore(state["env"])
+    env.env.restore(state["env"])
     torch.set_rng_state(state["torch"])
     np.random.set_state(state["numpy"])  # noqa: NPY002 (see `_state`)
     random.setstate(state["python"])

@@ -14,7 +14,6 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from promed_env.consultation import Consultation
 from promed_env.errors import BackendError
 from promed_env.menu import Menu
 from promed_env.vector import ConsultationVectorEnv
@@ -44,12 +43,12 @@ class MenuVecEnv(VecEnv):
         Raises:
             ValueError: Its actions or its autoreset mode are others.
         """
-        if env._menu is None:
+        if env.menu is None:
             raise ValueError("MenuVecEnv needs an environment with actions='menu'")
         if env.autoreset_mode is not AutoresetMode.SAME_STEP:
             raise ValueError(f"MenuVecEnv needs autoreset_mode='SameStep', not {env.autoreset_mode.value!r}")
         self.env = env
-        self.menu: Menu = env._menu
+        self.menu: Menu = env.menu
         self._actions: Sequence[int] | NDArray[np.int64] = ()
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
@@ -107,30 +106,6 @@ class MenuVecEnv(VecEnv):
     ) -> list[bool]:
         """False: single environments are not wrapped."""
         return [False] * len(self._chosen(indices))
-
-    def snapshot(self) -> dict[str, Any]:
-        """Where every consultation and its generator stand; cases are named by their id."""
-        states = [
-            (state.case.case_id, state.turns, state.max_questions, state.seed) for state in self.env.consultations
-        ]
-        generators = [None if rng is None else rng.bit_generator.state for rng in self.env._rngs]
-        return {"states": states, "generators": generators}
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot of an environment that was made alike.
-
-        Raises:
-            ValueError: It has another number of environments.
-            DatasetError: A case is not in the data set.
-        """
-        if len(snapshot["states"]) != self.num_envs:
-            raise ValueError(f"the snapshot has {len(snapshot['states'])} environments, this one {self.num_envs}")
-        self.env.reset()
-        cases = self.env.dataset
-        self.env._states = [Consultation(cases.by_id(name), *rest) for name, *rest in snapshot["states"]]
-        for rng, state in zip(self.env._rngs, snapshot["generators"], strict=True):
-            assert rng is not None
-            rng.bit_generator.state = state
 
     def _chosen(self, indices: Indices) -> list[int]:
         return list(self._get_indices(indices))
