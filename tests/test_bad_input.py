@@ -111,9 +111,9 @@ def test_a_step_after_the_end_changes_nothing_and_pays_nothing(env: Consultation
         ),
         (
             {"patient": "impatient"},
-            "unknown patient 'impatient'; choose one of static, lexical, semantic, knowledge, or pass a Patient",
+            "unknown patient 'impatient'; choose one of static, lexical, semantic, knowledge, llm:MODEL, or pass a",
         ),
-        ({"patient": "llm:x"}, r"unknown patient 'llm:x' \(not available in this version\)"),
+        ({"patient": "llm:"}, "'' names no model; write hf:MODEL"),
         ({"order": "shuffled"}, "order must be one of random, sequential, got 'shuffled'"),
         ({"show_options": "sometimes"}, "show_options must be one of always, at_answer, never, got 'sometimes'"),
         ({"initial": "most"}, "initial must be 'dataset', 'first', 'half' or a whole number from 0, got 'most'"),

@@ -1,8 +1,8 @@
 """Small language models from scratch: a Llama of about a million parameters and a tokenizer made from dialogues.
 
 Every sentence that occurs often (a canonical question, a finding as the patient puts it, the name of a condition) is
-one token, and so is what the patient's side puts beside each other in most dialogues; a whole consultation takes some 60 tokens. What is
-left is spelt in bytes, so nothing is ever lost.
+one token, and so is what the patient's side puts beside each other in most dialogues; a whole consultation takes some
+60 tokens. What is left is spelt in bytes, so nothing is ever lost.
 """
 
 from __future__ import annotations

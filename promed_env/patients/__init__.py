@@ -82,8 +82,9 @@ def make_patient(patient: str | Patient, facts_per_reply: int = 3, *, reportable
     """The patient of that name, or the object itself.
 
     Args:
-        patient: A name in `PATIENTS`, "knowledge" (answers every finding of the synthetic clinic), one of them in
-            imperfections ("forgetful(static, 0.3)", see `promed_env.patients.imperfect`), or a `Patient`.
+        patient: A name in `PATIENTS`, "knowledge" (answers every finding of the synthetic clinic), "llm:MODEL" (a
+            language model, see `promed_env.patients.llm`), one of them in imperfections ("forgetful(static, 0.3)", see
+            `promed_env.patients.imperfect`), or a `Patient`.
         facts_per_reply: Most facts in one reply; for a patient given by name.
         reportable_only: Findings of examinations and tests are not told; for a patient given by name.
 
@@ -102,14 +103,17 @@ def make_patient(patient: str | Patient, facts_per_reply: int = 3, *, reportable
         return parse_imperfect(
             patient, lambda inner: make_patient(inner, facts_per_reply, reportable_only=reportable_only)
         )
+    if patient.startswith("llm:"):
+        from promed_env.patients.llm import LanguageModelPatient
+
+        return LanguageModelPatient(patient.removeprefix("llm:"), facts_per_reply, reportable_only=reportable_only)
     if patient == "knowledge":
         from promed_env.patients.knowledge import KnowledgePatient
 
         return KnowledgePatient(reportable_only=reportable_only)
     if patient not in PATIENTS:
-        hint = " (not available in this version)" if patient.startswith("llm:") else ""
         raise ValueError(
-            f"unknown patient {patient!r}{hint}; choose one of {', '.join(PATIENTS)}, knowledge, or pass a Patient"
+            f"unknown patient {patient!r}; choose one of {', '.join(PATIENTS)}, knowledge, llm:MODEL, or pass a Patient"
         )
     from promed_env.patients.facts import FactsPatient
 

@@ -33,6 +33,7 @@ __all__ = [
     "refuse",
     "section_of",
     "states",
+    "tell",
     "unreported",
 ]
 
@@ -202,10 +203,21 @@ def quote(case: Case, disclosed: tuple[int, ...]) -> Reply:
     if len(disclosed) == 1:  # by far the most frequent; the general way below gives the same
         fact = case.facts[disclosed[0]]
         return _one(fact.text, disclosed, _voice(case, informant_of(section_of(fact))), case.language)
+    return tell(case, [(index, case.facts[index].text) for index in disclosed], disclosed)
+
+
+def tell(case: Case, sentences: Sequence[tuple[int, str]], disclosed: tuple[int, ...]) -> Reply:
+    """The reply that says these sentences, grouped by who says them; the first sentence's group first.
+
+    Args:
+        case: The case.
+        sentences: At least one sentence with the index of a fact that it states, which decides who says it.
+        disclosed: Indexes of all facts that the sentences state.
+    """
     groups: dict[Informant, list[str]] = {}
-    for index in disclosed:
+    for index, text in sentences:
         informant = _voice(case, informant_of(section_of(case.facts[index])))
-        groups.setdefault(informant, []).append(_sentence(case.facts[index].text, case.language))
+        groups.setdefault(informant, []).append(_sentence(text, case.language))
     space = " " if case.language == "en" else ""
     speaker = _SPEAKER[case.language]
     lines = [speaker[informant] + space.join(texts) for informant, texts in groups.items()]

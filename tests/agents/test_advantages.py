@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from promed_agents.sig_grpo.advantages import ESTIMATORS, paper, return_to_go, standardized, trajectory
 
 
@@ -89,7 +88,11 @@ def test_the_paper_mode_sums_to_zero_over_the_tokens_of_a_group(batch):
 
 
 def test_trajectory_by_hand_and_its_scales():
-    rewards, ids, groups = np.array([[1.0, 1.0], [0.0, 0.0], [5.0, 0.0], [1.0, 0.0]]), np.zeros((4, 1), int), [0, 0, 1, 1]
+    rewards, ids, groups = (
+        np.array([[1.0, 1.0], [0.0, 0.0], [5.0, 0.0], [1.0, 0.0]]),
+        np.zeros((4, 1), int),
+        [0, 0, 1, 1],
+    )
     groups = np.array(groups)
     assert trajectory(rewards, ids, groups, scale="none")[:, 0].tolist() == [1.0, -1.0, 2.0, -2.0]
     np.testing.assert_allclose(trajectory(rewards, ids, groups)[:, 0], [0.7071, -0.7071, 0.7071, -0.7071], atol=1e-3)

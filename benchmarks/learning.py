@@ -1,0 +1,330 @@
+"""Does the method work? Small language models from scratch on ProMed-PrimaryCare-v0, arm by arm and seed by seed.
+
+    python benchmarks/learning.py data --runs DIR
+    python benchmarks/learning.py run --runs DIR [--arm ARM ...] [--seed SEED ...]
+    python benchmarks/learning.py table
+
+`data` makes the dialogues that fine-tuning learns from: one-turn answers, random interviews of random length, and the
+plans of MCTS that reads the case (`promed plan`, the paper's first stage). `run` trains arms that are not yet in
+`benchmarks/learning.json` and adds them; one that was interrupted goes on from its newest checkpoint in DIR. `table`
+prints what came out: accuracy on the first 1,000 test cases, questions, and shares of the gap to the ceiling, paired by
+case. All arms have one model (`TINY`) and one budget of environment steps (`BUDGET`); the simulations that the planner
+makes on top are counted apart. Judged is the checkpoint with the highest accuracy on 500 validation cases.
+
+Needs the extra `llm`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from promed_agents.chat import to_messages
+from promed_agents.evaluate import Setting, evaluate
+from promed_agents.language_policy import LanguagePolicy
+from promed_agents.rollout import play
+from promed_agents.statistics import bootstrap_interval, paired_bootstrap
+from promed_agents.zoo import make_agent
+
+ENV_ID = "ProMed-PrimaryCare-v0"
+TINY = {"hidden": 128, "layers": 2, "length": 2048}
+BUDGET = 1_000_000
+"""Environment steps (turns of a doctor) that each arm learns from, its fine-tuning included."""
+TEST_CASES, VALIDATION_CASES = 1_000, 500
+PLANNED, SIMULATIONS = 20_000, 20
+GROUPS, GROUP_SIZE = 32, 8
+TURNS = 8  # turns a rollout, about: makes updates of the budget
+RESULTS = Path(__file__).with_suffix(".json")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train.
+
+    Attributes:
+        data: Dialogues to fine-tune on: "reactive", "random" or "mcts"; None to start from random weights.
+        steps: Environment steps of the dialogues that fine-tuning learns from, with repetition.
+        reward: What GRPO learns from; None for fine-tuning alone.
+        advantage: Of GRPO.
+        options: Fields of `GRPOSettings` in which it differs from the others.
+    """
+
+    data: str | None
+    steps: int = BUDGET
+    reward: str | None = None
+    advantage: str = "return_to_go"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+FIRST = 200_000  # environment steps of fine-tuning before GRPO
+OUTCOME, SIGNED = "3*diagnosis + format", "2*sig_signed + 3*diagnosis + format"
+ARMS: dict[str, Arm] = {
+    "reactive": Arm("reactive"),
+    "sft_random": Arm("random"),
+    "sft_mcts": Arm("mcts"),
+    "outcome_grpo": Arm("mcts", FIRST, OUTCOME),
+    "sig_grpo": Arm("mcts", FIRST, SIGNED),
+    "sig_grpo_trajectory": Arm("mcts", FIRST, SIGNED, "trajectory"),
+    "sig_grpo_standardized": Arm("mcts", FIRST, SIGNED, "standardized"),
+    "sig_grpo_paper": Arm("mcts", FIRST, SIGNED, "paper"),
+    "sig_grpo_no_sft": Arm(None, 0, SIGNED),
+    "outcome_grpo_random": Arm("random", FIRST, OUTCOME),
+    "sig_grpo_random": Arm("random", FIRST, SIGNED),
+}
+
+
+def make_data(runs: Path) -> None:
+    """Write the dialogues to learn from, those that are not there yet."""
+    runs.mkdir(parents=True, exist_ok=True)
+    for name, n in {"reactive": 300_000, "random": 170_000}.items():
+        if not (runs / f"{name}.jsonl").exists():
+            _interviews(runs / f"{name}.jsonl", n, longest=0 if name == "reactive" else 10)
+    if not (runs / "mcts.jsonl").exists():
+        raise SystemExit(
+            f"first: promed plan {ENV_ID} --split train --episodes {PLANNED} --simulations {SIMULATIONS} "
+            f"--out {runs / 'mcts.jsonl'}"
+        )
+    for name in ("reactive", "random", "mcts"):
+        with (runs / f"{name}.jsonl").open(encoding="utf-8") as stream:
+            turns = [sum(m["role"] == "assistant" for m in json.loads(line)["messages"]) for line in stream]
+        print(f"{name:10} {len(turns):,} dialogues, {sum(turns):,} turns")
+
+
+def _interviews(path: Path, n: int, longest: int, batch: int = 512) -> None:
+    """Random canonical questions, 0 to `longest` of them, then the right answer (which is read: access record)."""
+    setting = Setting(ENV_ID, split="train", reward="diagnosis")
+    cases = setting.load_all()
+    assert cases.knowledge is not None
+    questions, rng = cases.knowledge.questions, np.random.default_rng(1)
+    env = setting.make(cases, num_envs=batch)
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8") as stream:
+        for start in range(0, n, batch):
+            drawn = [cases[index] for index in range(start, start + batch)]
+            env.reset(seed=start, options={"case_id": [case.case_id for case in drawn]})
+            asked = [rng.choice(len(questions), size=rng.integers(longest + 1), replace=False) for _ in drawn]
+            for turn in range(longest + 1):
+                env.step(
+                    [
+                        f"question: {questions[own[turn]]}" if turn < len(own) else f"answer: {', '.join(case.answer)}"
+                        for case, own in zip(drawn, asked, strict=True)
+                    ]
+                )
+            for final in env.consultations:
+                row = {"case_id": final.case.case_id, "messages": to_messages(final, env.dynamics), "access": "record"}
+                stream.write(json.dumps(row) + "\n")
+    part.replace(path)
+
+
+def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
+    """Train one arm and play the test cases."""
+    from promed_agents.sft import SFTSettings, fine_tune
+    from promed_agents.sig_grpo.settings import GRPOSettings
+    from promed_agents.sig_grpo.trainer import train
+
+    torch.set_num_threads(1)
+    arm, started, seconds = ARMS[name], time.perf_counter(), 0.0
+    train_setting = Setting(ENV_ID, split="train", reward="diagnosis")
+    model = "tiny"
+    if arm.data is not None:
+        folder = runs / f"sft-{arm.data}-{arm.steps}-{seed}"
+        if not (folder / "promed.json").exists():
+            path, turns = _first(runs / f"{arm.data}.jsonl", arm.steps)
+            settings = SFTSettings(
+                data=(str(path),),
+                setting=train_setting,
+                answers="words",
+                epochs=arm.steps / turns,
+                batch_size=64,
+                learning_rate=3e-3,
+                validation_episodes=VALIDATION_CASES,
+                evaluations=8,
+                max_new_tokens=4,
+                seed=seed,
+                tiny=TINY,
+                cpu=True,
+            )
+            fine_tune(settings, folder, resume=any(folder.glob("checkpoint-*")), quiet=True)
+            seconds = time.perf_counter() - started
+            (folder / "seconds.json").write_text(json.dumps(seconds))
+        seconds = json.loads((folder / "seconds.json").read_text())
+        model = str(folder)
+    if arm.reward is not None:
+        folder = runs / f"{name}-{seed}"
+        begun = time.perf_counter()
+        settings = GRPOSettings(
+            model=model,
+            setting=Setting(ENV_ID, split="train", reward=arm.reward, seed=1_000 * seed),
+            advantage=arm.advantage,
+            **{
+                "updates": (BUDGET - arm.steps) // (GROUPS * GROUP_SIZE * TURNS),
+                "cases": GROUPS,
+                "group_size": GROUP_SIZE,
+                "learning_rate": 1e-3,
+                "max_new_tokens": 4,
+                "validation_episodes": VALIDATION_CASES,
+                "evaluations": 12,
+                "seed": seed,
+                "tiny": TINY,
+                "cpu": True,
+                **arm.options,
+            },
+        )
+        train(settings, folder, resume=any(folder.glob("checkpoint-*")), quiet=True)
+        seconds += time.perf_counter() - begun
+        model = str(folder)
+    provenance = json.loads((Path(model) / "promed.json").read_text(encoding="utf-8"))
+    found = judge(LanguagePolicy.load(model, max_new_tokens=4))
+    curve = [
+        {key.removeprefix("eval_"): entry[key] for key in ("eval_accuracy", "eval_questions", "step")}
+        for state in [_newest_state(Path(model))]
+        for entry in state["log_history"]
+        if "eval_accuracy" in entry
+    ]
+    return {
+        "arm": name,
+        "seed": seed,
+        "reward": arm.reward,
+        "advantage": arm.advantage if arm.reward else None,
+        "seconds": round(seconds, 1),
+        "date": date.today().isoformat(),
+        "validation": provenance["validation"],
+        "curve": curve,
+        **found,
+    }
+
+
+def _first(path: Path, steps: int) -> tuple[Path, int]:
+    """A file of the first dialogues that have together so many turns, or of all; and how many turns it has."""
+    chosen, turns = path.with_name(f"{path.stem}-{steps}.jsonl"), 0
+    lines = []
+    with path.open(encoding="utf-8") as stream:
+        for line in stream:
+            if turns >= steps:
+                break
+            lines.append(line)
+            turns += line.count('"role": "assistant"')
+    if not chosen.exists():
+        chosen.write_text("".join(lines), encoding="utf-8")
+    return chosen, turns
+
+
+def _newest_state(folder: Path) -> dict[str, Any]:
+    newest = max(folder.glob("checkpoint-*/trainer_state.json"), key=lambda path: int(path.parent.name.split("-")[1]))
+    state: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))
+    return state
+
+
+def judge(policy: LanguagePolicy) -> dict[str, Any]:
+    """Accuracy and questions on the test cases, case by case."""
+    setting = Setting(ENV_ID, split="test", reward="diagnosis")
+    finals = []
+    for start in range(0, TEST_CASES, 250):
+        cases = setting.load(TEST_CASES)[start : start + 250]
+        seeds = list(range(start, start + 250))
+        finals += [r.final for r in play(policy, setting.make(cases), [case.case_id for case in cases], seeds)]
+    return {
+        "accuracy": float(np.mean([final.correct for final in finals])),
+        "questions": float(np.mean([sum(turn.kind == "question" for turn in final.turns) for final in finals])),
+        "correct": "".join("01"[final.correct] for final in finals),
+    }
+
+
+def references() -> dict[str, Any]:
+    """The ceiling and the knowledge doctors on the same cases."""
+    found = {}
+    setting = Setting(ENV_ID, split="test", reward="diagnosis")
+    for name in ("oracle", "knowledge", "mcts", "scripted", "reactive"):
+        result = evaluate(make_agent(name), setting, setting.load(TEST_CASES))
+        found[name] = {
+            "accuracy": result.summaries["all"].accuracy,
+            "questions": result.summaries["all"].questions,
+            "correct": "".join("01"[episode.correct] for episode in result.episodes),
+        }
+    return found
+
+
+def read() -> dict[str, Any]:
+    """All that was measured so far."""
+    if RESULTS.exists():
+        found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+        return found
+    return {"budget": BUDGET, "tiny": TINY, "runs": {}}
+
+
+def keep(name: str, value: Any) -> None:
+    """Add to the results; the file is read again first, as another process may have added to it."""
+    found = read()
+    if name == "references":
+        found["references"] = value
+    else:
+        found["runs"][name] = value
+    part = RESULTS.with_suffix(f".{os.getpid()}")
+    part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    part.replace(RESULTS)
+
+
+def table() -> None:
+    """Print all arms: mean over seeds, and shares of the gap to the ceiling with paired intervals over cases."""
+    found = read()
+    bits = {name: np.array([list(map(int, row["correct"]))], float) for name, row in found["references"].items()}
+    for name in ARMS:
+        rows = [row for row in found["runs"].values() if row["arm"] == name]
+        if rows:
+            bits[name] = np.array([list(map(int, row["correct"])) for row in rows], float)
+    print(f"{'arm':24} seeds  accuracy (per seed)          questions  minutes")
+    for name, values in bits.items():
+        rows = [row for row in found["runs"].values() if row["arm"] == name] or [found["references"][name]]
+        per_seed = " ".join(f"{value:.3f}" for value in values.mean(axis=1))
+        low, high = bootstrap_interval(values.mean(axis=0).tolist())
+        asked = np.mean([row["questions"] for row in rows])
+        minutes = np.mean([row.get("seconds", 0) for row in rows]) / 60
+        figures = f"{values.mean():.3f} [{low:.3f}, {high:.3f}] ({per_seed})"
+        print(f"{name:24} {len(values):5}  {figures} {asked:6.1f} {minutes:7.1f}")
+    if "sig_grpo" in bits and "reactive" in bits:
+        ceiling = bits["oracle"].mean()
+        for other in [name for name in bits if name in ARMS and name != "sig_grpo"]:
+            ours, theirs = bits["sig_grpo"].mean(axis=0), bits[other].mean(axis=0)
+            low, high = paired_bootstrap(ours.tolist(), theirs.tolist())
+            more, gap = ours.mean() - theirs.mean(), ceiling - theirs.mean()
+            print(
+                f"sig_grpo over {other:22} {more:+.3f} [{low:+.3f}, {high:+.3f}], ratio {more / theirs.mean():+.1%}, "
+                f"share of the gap {more / gap:.2f} [{low / gap:.2f}, {high / gap:.2f}]"
+            )
+    print(f"n = {TEST_CASES} test cases; intervals over cases, 95%; {BUDGET:,} steps an arm")
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("section", choices=["data", "run", "references", "table"])
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of dialogues and runs")
+    parser.add_argument("--arm", action="append", choices=list(ARMS), help="arm to train; repeat; default: all")
+    parser.add_argument("--seed", action="append", type=int, help="seed; repeat; default: 0, 1 and 2")
+    chosen = parser.parse_args()
+    if chosen.section == "data":
+        make_data(chosen.runs)
+    elif chosen.section == "references":
+        keep("references", references())
+    elif chosen.section == "table":
+        table()
+    else:
+        for seed in chosen.seed or (0, 1, 2):
+            for name in chosen.arm or ARMS:
+                if f"{name}-{seed}" not in read()["runs"]:
+                    result = run(name, seed, chosen.runs)
+                    keep(f"{name}-{seed}", result)
+                    print(f"{name}-{seed}: {result['accuracy']:.3f}, {result['questions']:.1f} questions", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""How dialogues become tokens, for the backends that hold the tokenizer themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from promed_env.errors import BackendError
+from promed_env.llm.base import Messages
+
+__all__ = ["Choice", "choice_tokens", "encode", "prompt_tokens"]
+
+
+class Choice(NamedTuple):
+    """A choice among letters as tokens.
+
+    Attributes:
+        said: What the assistant has said before the letter, which all letters share.
+        letters: The one token of each letter.
+    """
+
+    said: list[int]
+    letters: list[int]
+
+
+def encode(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of a text, with nothing added."""
+    return list(tokenizer.encode(text, add_special_tokens=False))
+
+
+def prompt_tokens(tokenizer: Any, messages: Messages) -> list[int]:
+    """A dialogue up to the assistant's first word, by the model's own chat template.
+
+    Raises:
+        BackendError: The tokenizer has no chat template.
+    """
+    if not tokenizer.chat_template:
+        raise BackendError(
+            f"the tokenizer of {tokenizer.name_or_path!r} has no chat template, so it cannot hold a dialogue; "
+            "use an instruction model, or set tokenizer.chat_template"
+        )
+    text = tokenizer.apply_chat_template(
+        [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
+    )
+    return encode(tokenizer, text)
+
+
+def choice_tokens(tokenizer: Any, prefix: str, letters: Sequence[str]) -> Choice:
+    """The tokens of prefix and letter, where all letters differ in their last token only.
+
+    A letter often makes one token with the space before it, so prefix and letter are tokenised together.
+
+    Raises:
+        BackendError: They differ in more than that, so that one next-token distribution cannot tell.
+    """
+    whole = [encode(tokenizer, prefix + letter) for letter in letters]
+    said = whole[0][:-1]
+    last = [tokens[-1] for tokens in whole if tokens]
+    if any(tokens[:-1] != said for tokens in whole) or len(set(last)) != len(letters):
+        raise BackendError(
+            f"the tokenizer of {tokenizer.name_or_path!r} does not end {prefix!r} and one of {list(letters)} "
+            "on a token of its own for each; choose another prefix, or rate the answers with logprob"
+        )
+    return Choice(said, last)

@@ -1,0 +1,119 @@
+"""Models of vLLM in this process (extra `scale`), with prefix caching: dialogues that begin alike are read once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promed_env.errors import BackendError
+from promed_env.llm.base import PREFIX, Completion, Likelihood, Messages, check_choices, seeds_for
+from promed_env.llm.tokens import choice_tokens, encode, prompt_tokens
+
+__all__ = ["VLLMModel"]
+
+
+class VLLMModel:
+    """A `LanguageModel` of vLLM.
+
+    Attributes:
+        engine: The `vllm.LLM`.
+        tokenizer: Its tokenizer.
+        name: For tables.
+    """
+
+    def __init__(self, path: str | Path, *, trust_remote_code: bool = False, **settings: Any) -> None:
+        """Load a model.
+
+        Args:
+            path: A folder of a model with safetensors.
+            trust_remote_code: Whether code that comes with the model may run here.
+            settings: Passed to `vllm.LLM`, such as max_model_len, dtype or gpu_memory_utilization.
+
+        Raises:
+            BackendError: The extra `scale` is not installed, or there is no such folder.
+        """
+        if find_spec("vllm") is None:
+            raise BackendError('models of vLLM need the package vllm: pip install "promed[scale]"')
+        if not Path(path).is_dir():
+            raise BackendError(f"there is no folder {str(path)!r} of a model; nothing is downloaded")
+        vllm: Any = import_module("vllm")
+        self._sampling: Any = vllm.SamplingParams
+        self.engine: Any = vllm.LLM(
+            model=str(path),
+            trust_remote_code=trust_remote_code,
+            enable_prefix_caching=True,
+            load_format="safetensors",
+            # With the letters as the only tokens allowed, the log-probabilities are those over the letters.
+            logprobs_mode="processed_logprobs",
+            **settings,
+        )
+        self.tokenizer: Any = self.engine.get_tokenizer()
+        self.name = f"vllm:{path}"
+
+    def __repr__(self) -> str:
+        return f"VLLMModel({self.name!r})"
+
+    def chat(
+        self,
+        batch: Sequence[Messages],
+        *,
+        max_new_tokens: int = 128,
+        temperature: float = 0.0,
+        seed: int | Sequence[int] = 0,
+        stop: Sequence[str] = (),
+    ) -> list[Completion]:
+        """See `LanguageModel.chat`."""
+        how = [
+            self._sampling(max_tokens=max_new_tokens, temperature=temperature, seed=own, stop=list(stop))
+            for own in seeds_for(seed, len(batch))
+        ]
+        found = self._run([prompt_tokens(self.tokenizer, messages) for messages in batch], how)
+        return [Completion(output.text, len(output.token_ids)) for output in (item.outputs[0] for item in found)]
+
+    def choice_logprobs(
+        self, batch: Sequence[Messages], letters: Sequence[Sequence[str]], prefix: str = PREFIX
+    ) -> list[NDArray[np.float64]]:
+        """See `LanguageModel.choice_logprobs`."""
+        check_choices(batch, letters)
+        choices = [choice_tokens(self.tokenizer, prefix, own) for own in letters]
+        rows = [
+            prompt_tokens(self.tokenizer, messages) + choice.said
+            for messages, choice in zip(batch, choices, strict=True)
+        ]
+        how = [
+            self._sampling(
+                max_tokens=1, temperature=1.0, seed=0, allowed_token_ids=choice.letters, logprobs=len(choice.letters)
+            )
+            for choice in choices
+        ]
+        found = []
+        for item, choice in zip(self._run(rows, how), choices, strict=True):
+            told = item.outputs[0].logprobs[0]
+            own = np.array([told[token].logprob for token in choice.letters], dtype=np.float64)
+            found.append(own - np.logaddexp.reduce(own))
+        return found
+
+    def logprob(self, contexts: Sequence[Messages], continuations: Sequence[str]) -> list[Likelihood]:
+        """See `LanguageModel.logprob`."""
+        tails = [encode(self.tokenizer, text) for text in continuations]
+        if empty := [text for text, tail in zip(continuations, tails, strict=True) if not tail]:
+            raise ValueError(f"cannot rate an empty text: {empty[0]!r}")
+        rows = [prompt_tokens(self.tokenizer, messages) + tail for messages, tail in zip(contexts, tails, strict=True)]
+        how = [self._sampling(max_tokens=1, temperature=0.0, prompt_logprobs=0)] * len(rows)
+        found = []
+        for item, row, tail in zip(self._run(rows, how), rows, tails, strict=True):
+            start = len(row) - len(tail)
+            told = [item.prompt_logprobs[place][row[place]].logprob for place in range(start, len(row))]
+            found.append(Likelihood(float(np.sum(told)), float(np.mean(told))))
+        return found
+
+    def _run(self, rows: Sequence[list[int]], how: Sequence[Any]) -> list[Any]:
+        if not rows:
+            return []
+        return list(self.engine.generate([{"prompt_token_ids": row} for row in rows], list(how), use_tqdm=False))
