@@ -4,7 +4,7 @@
     python benchmarks/learning.py run --runs DIR [--arm ARM ...] [--seed SEED ...]
     python benchmarks/learning.py table
 
-`data` makes the dialogues that fine-tuning learns from: one-turn answers, random interviews of random length, and the
+`data` makes the dialogues that fine-tuning learns from: one-turn answers, random interviews of ten questions, and the
 plans of MCTS that reads the case (`promed plan`, the paper's first stage). `run` trains arms that are not yet in
 `benchmarks/learning.json` and adds them; one that was interrupted goes on from its newest checkpoint in DIR. `table`
 prints what came out: accuracy on the first 1,000 test cases, questions, and shares of the gap to the ceiling, paired by
@@ -36,7 +36,7 @@ from promed_agents.statistics import bootstrap_interval, paired_bootstrap
 from promed_agents.zoo import make_agent
 
 ENV_ID = "ProMed-PrimaryCare-v0"
-TINY = {"hidden": 128, "layers": 2, "length": 2048}
+TINY = {"hidden": 96, "layers": 3, "length": 2048}
 BUDGET = 1_000_000
 """Environment steps (turns of a doctor) that each arm learns from, its fine-tuning included."""
 TEST_CASES, VALIDATION_CASES = 1_000, 500
@@ -85,9 +85,9 @@ ARMS: dict[str, Arm] = {
 def make_data(runs: Path) -> None:
     """Write the dialogues to learn from, those that are not there yet."""
     runs.mkdir(parents=True, exist_ok=True)
-    for name, n in {"reactive": 300_000, "random": 170_000}.items():
+    for name, n in {"reactive": 300_000, "random": 91_000}.items():
         if not (runs / f"{name}.jsonl").exists():
-            _interviews(runs / f"{name}.jsonl", n, longest=0 if name == "reactive" else 10)
+            _interviews(runs / f"{name}.jsonl", n, length=0 if name == "reactive" else 10)
     if not (runs / "mcts.jsonl").exists():
         raise SystemExit(
             f"first: promed plan {ENV_ID} --split train --episodes {PLANNED} --simulations {SIMULATIONS} "
@@ -99,8 +99,8 @@ def make_data(runs: Path) -> None:
         print(f"{name:10} {len(turns):,} dialogues, {sum(turns):,} turns")
 
 
-def _interviews(path: Path, n: int, longest: int, batch: int = 512) -> None:
-    """Random canonical questions, 0 to `longest` of them, then the right answer (which is read: access record)."""
+def _interviews(path: Path, n: int, length: int, batch: int = 512) -> None:
+    """So many random canonical questions, then the right answer (which is read: access record)."""
     setting = Setting(ENV_ID, split="train", reward="diagnosis")
     cases = setting.load_all()
     assert cases.knowledge is not None
@@ -111,8 +111,8 @@ def _interviews(path: Path, n: int, longest: int, batch: int = 512) -> None:
         for start in range(0, n, batch):
             drawn = [cases[index] for index in range(start, start + batch)]
             env.reset(seed=start, options={"case_id": [case.case_id for case in drawn]})
-            asked = [rng.choice(len(questions), size=rng.integers(longest + 1), replace=False) for _ in drawn]
-            for turn in range(longest + 1):
+            asked = [rng.choice(len(questions), size=length, replace=False) for _ in drawn]
+            for turn in range(length + 1):
                 env.step(
                     [
                         f"question: {questions[own[turn]]}" if turn < len(own) else f"answer: {', '.join(case.answer)}"
@@ -144,8 +144,8 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
                 setting=train_setting,
                 answers="words",
                 epochs=arm.steps / turns,
-                batch_size=64,
-                learning_rate=3e-3,
+                batch_size=16,
+                learning_rate=1.5e-3,
                 validation_episodes=VALIDATION_CASES,
                 evaluations=8,
                 max_new_tokens=4,

@@ -23,6 +23,7 @@ _TEMPLATE = (
 )
 _AGE = r"(?<=\ba )\d+(?=-year-old)"
 _GAP = r"(?<=[.?!]) (?=[A-Z])|\n+|(?<=\n[A-Z]\.) |(?<=Patient:) |(?<=Examiner:) "
+_EMBEDDING_DEVIATION = 0.1
 _ANSWER = re.compile(r"(?<=^answer: )")
 _SPLIT = re.compile(f"({_GAP}|{_AGE})")
 
@@ -143,4 +144,7 @@ def tiny_llama(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return LlamaForCausalLM(config)
+        model = LlamaForCausalLM(config)
+        with torch.no_grad():  # so that attention tells tokens apart from the start: options are copied far sooner
+            model.get_input_embeddings().weight.mul_(_EMBEDDING_DEVIATION / config.initializer_range)
+        return model

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -84,17 +85,19 @@ class SIGGRPOTrainer(PlaysValidation, GRPOTrainer):  # type: ignore[misc]  # trl
         self.rollouts: list[Rollout] = []
         self._asked: Sequence[Mapping[str, Any]] = []
         self._env: ConsultationVectorEnv | None = None
-        super().__init__(
-            model=model,
-            args=args,
-            reward_funcs=partial(_returns, self),
-            train_dataset=rows,
-            eval_dataset=rows.select([0]),  # asked for by the library; validation plays instead
-            processing_class=tokenizer,
-            rollout_func=_rollout,
-            peft_config=None if settings.lora is None else settings.lora.config(),
-            callbacks=[TensorBoardCallback(SummaryWriter(str(folder / "logs")))],
-        )
+        with warnings.catch_warnings():  # that rollout_func is experimental is known: the tests hold it to its contract
+            warnings.filterwarnings("ignore", message=".*'rollout_func'.*", category=UserWarning)
+            super().__init__(
+                model=model,
+                args=args,
+                reward_funcs=partial(_returns, self),
+                train_dataset=rows,
+                eval_dataset=rows.select([0]),  # asked for by the library; validation plays instead
+                processing_class=tokenizer,
+                rollout_func=_rollout,
+                peft_config=None if settings.lora is None else settings.lora.config(),
+                callbacks=[TensorBoardCallback(SummaryWriter(str(folder / "logs")))],
+            )
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._asked = inputs
@@ -218,6 +221,7 @@ def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRP
         max_steps=settings.updates * settings.iterations,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=total // (micro * processes),
+        per_device_eval_batch_size=settings.group_size,  # asked for by the library, and not used
         num_generations=settings.group_size,
         num_iterations=settings.iterations,
         max_completion_length=settings.max_new_tokens,

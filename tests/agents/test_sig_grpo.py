@@ -1,0 +1,257 @@
+"""SIG-GRPO on TRL: its numbers, its masks, its traps; resuming; two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from promed_agents.evaluate import Setting
+from promed_agents.language_policy import LanguagePolicy
+from promed_agents.models import PROVENANCE, Lora, load_model
+from promed_agents.sig_grpo.advantages import ESTIMATORS
+from promed_agents.sig_grpo.settings import GRPOSettings
+from promed_agents.sig_grpo.trainer import SAMPLES, SIGGRPOTrainer, config_for, train, training_rows
+
+from promed_env.errors import BeliefRequired
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # the library's own
+
+SETTING = Setting("ProMed-MedQA-v0", reward="promed", max_questions=2)
+TINY = {"hidden": 32, "layers": 1, "length": 4096}
+
+
+def settings(**changes):
+    given = {
+        "setting": SETTING,
+        "updates": 4,
+        "cases": 2,
+        "group_size": 3,
+        "learning_rate": 1e-2,
+        "max_new_tokens": 6,
+        "validation_split": None,
+        "validation_episodes": 4,
+        "evaluations": 2,
+        "tiny": TINY,
+        "cpu": True,
+    }
+    return GRPOSettings(**{**given, **changes})
+
+
+def make_trainer(out, **changes):
+    chosen = settings(**changes)
+    model, tokenizer = load_model("tiny", chosen.setting, tiny=chosen.tiny)
+    return SIGGRPOTrainer(model, tokenizer, chosen, config_for(chosen, out, quiet=True), training_rows(chosen))
+
+
+@pytest.fixture
+def batch(tmp_path):
+    """A trainer and a batch that it has generated and scored."""
+    trainer = make_trainer(tmp_path)
+    trainer.model.train()
+    rows = [row for row in trainer.train_dataset.select(range(2)).to_list() for _ in range(3)]
+    return trainer, trainer._generate_and_score_completions(rows)
+
+
+def test_tokens_masks_and_advantages_lie_side_by_side(batch):
+    trainer, scored = batch
+    shape = scored["completion_ids"].shape
+    assert scored["advantages"].shape == scored["tool_mask"].shape == shape
+    rewards = np.zeros((6, max(len(r.rewards) for r in trainer.rollouts)))
+    turns = np.full(shape, -1)
+    for row, rollout in enumerate(trainer.rollouts):
+        ids = scored["completion_ids"][row][scored["completion_mask"][row].bool()].tolist()
+        assert ids == rollout.spoken.completion_ids  # as they were generated, not tokenised again
+        rewards[row, : len(rollout.rewards)] = rollout.rewards
+        turns[row, : len(rollout.spoken.turns)] = rollout.spoken.turns
+    real = scored["completion_mask"].bool().numpy()
+    assert (scored["tool_mask"].numpy()[real] == (turns >= 0)[real]).all()
+    expected = ESTIMATORS["return_to_go"](rewards, turns, np.array([0, 0, 0, 1, 1, 1]))
+    np.testing.assert_allclose(scored["advantages"].numpy(), expected, atol=1e-6)
+
+
+def test_a_group_shares_the_case_and_its_seed(batch):
+    trainer, _ = batch
+    finals = [rollout.final for rollout in trainer.rollouts]
+    for group in (finals[:3], finals[3:]):
+        assert len({(final.case.case_id, final.seed) for final in group}) == 1
+    assert finals[0].case.case_id != finals[3].case.case_id
+
+
+def test_what_the_patient_says_carries_no_loss(batch):
+    """Token by token: the loss moves with the advantage of each of the doctor's tokens, and of no other."""
+    trainer, scored = batch
+    advantages = scored["advantages"].clone().requires_grad_()
+    trainer._metrics["train"].clear()
+    trainer.current_gradient_accumulation_steps = 1
+    trainer._compute_loss(trainer.model, {**scored, "advantages": advantages}).backward()
+    touched = advantages.grad.abs() > 0
+    doctors = (scored["completion_mask"] * scored["tool_mask"]).bool()
+    assert (touched == doctors).all()
+
+
+@pytest.mark.parametrize("scale", ["group", "batch", "none"])
+def test_trajectory_equals_the_librarys_own_advantages(tmp_path, scale, monkeypatch):
+    trainer = make_trainer(tmp_path, advantage="trajectory", advantage_options={"scale": scale})
+    trainer.scale_rewards = scale
+    own = {}
+    ours = SIGGRPOTrainer._generate_and_score_completions
+    plain = SIGGRPOTrainer.__mro__[2]._generate_and_score_completions
+    assert SIGGRPOTrainer.__mro__[2].__name__ == "GRPOTrainer"
+
+    def remember(self, inputs):
+        scored = plain(self, inputs)
+        own["advantages"] = scored["advantages"].clone()
+        return scored
+
+    monkeypatch.setattr(SIGGRPOTrainer.__mro__[2], "_generate_and_score_completions", remember)
+    trainer.model.train()
+    rows = [row for row in trainer.train_dataset.select(range(2)).to_list() for _ in range(3)]
+    scored = ours(trainer, rows)
+    doctors = (scored["completion_mask"] * scored["tool_mask"]).bool()
+    spread = own["advantages"][:, None].expand_as(scored["advantages"])
+    assert own["advantages"].abs().max() > 0
+    torch.testing.assert_close(scored["advantages"][doctors], spread[doctors], atol=1e-4, rtol=1e-4)
+    assert (scored["advantages"][~doctors] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"importance_sampling_level": "sequence"}, "must be 'token'"),
+        ({"loss_type": "luspo"}, "luspo"),
+        ({"mask_truncated_completions": True}, "would silence"),
+    ],
+)
+def test_what_would_silently_give_a_wrong_loss_is_refused(tmp_path, changes, message):
+    chosen = settings()
+    args = config_for(chosen, tmp_path)
+    for name, value in changes.items():
+        setattr(args, name, value)
+    model, tokenizer = load_model("tiny", SETTING, tiny=TINY)
+    with pytest.raises(ValueError, match=message):
+        SIGGRPOTrainer(model, tokenizer, chosen, args, training_rows(chosen))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("grpo")
+    return out, train(settings(), out, quiet=True)
+
+
+def test_a_run_leaves_the_best_model_its_provenance_samples_and_every_figure(trained):
+    out, figures = trained
+    told = json.loads((out / PROVENANCE).read_text())
+    assert told["validation"] == figures
+    assert told["stage"] == "grpo"
+    assert told["from"] == {"model": "tiny"}
+    samples = [json.loads(line) for line in (out / SAMPLES).read_text().splitlines()]
+    assert [sample["step"] for sample in samples] == [2, 2, 4, 4]
+    assert samples[0]["messages"][0]["role"] == "user"
+    history = json.loads((out / "checkpoint-4" / "trainer_state.json").read_text())["log_history"]
+    first = history[0]
+    for name in (
+        "rollouts/accuracy",
+        "rollouts/questions",
+        "rollouts/sig_per_question",
+        "rollouts/degenerate_groups",
+        "rollouts/reward/diagnosis",
+        "entropy",
+    ):
+        assert np.isfinite(first[name]), name
+    assert {"eval_accuracy", "eval_questions", "eval_return"} <= {name for entry in history for name in entry}
+    assert LanguagePolicy.load(out).model is not None
+
+
+def test_a_run_that_was_killed_ends_like_one_that_was_not(trained, tmp_path):
+    out, figures = trained
+    shutil.copytree(out / "checkpoint-2", tmp_path / "checkpoint-2")
+    assert train(settings(), tmp_path, resume=True, quiet=True) == figures
+    whole, resumed = (LanguagePolicy.load(folder / "checkpoint-4").model.state_dict() for folder in (out, tmp_path))
+    for name in whole:
+        torch.testing.assert_close(whole[name], resumed[name], atol=1e-6, rtol=1e-5)
+
+
+def test_it_learns_to_answer_at_once_where_only_that_pays(tmp_path):
+    """A reward for few questions and valid turns, which a tiny model meets in a minute: the sign of everything is right."""
+    chosen = settings(
+        setting=replace(SETTING, reward="format - 0.5*question_cost"),
+        updates=25,
+        cases=4,
+        group_size=8,
+        learning_rate=3e-2,
+        evaluations=1,
+    )
+    trainer = make_trainer(tmp_path, **{f: getattr(chosen, f) for f in ("setting", "updates", "cases", "group_size")})
+    trainer.args.learning_rate = 3e-2
+    trainer.train()
+    history = [entry for entry in trainer.state.log_history if "rollouts/return" in entry]
+    first, last = (np.mean([entry["rollouts/return"] for entry in part]) for part in (history[:3], history[-3:]))
+    assert last > first + 0.2
+
+
+def test_adapters_and_a_divergence_from_the_first_model(trained, tmp_path):
+    out, _ = trained
+    train(settings(model=str(out), lora=Lora(rank=2), kl=0.04, updates=2), tmp_path, quiet=True)
+    assert (tmp_path / "adapter_config.json").is_file()
+    assert json.loads((tmp_path / PROVENANCE).read_text())["from"]["stage"] == "grpo"
+    history = json.loads((tmp_path / "checkpoint-2" / "trainer_state.json").read_text())["log_history"]
+    assert any("kl" in entry for entry in history)
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_sig_grpo import settings
+from promed_agents.sig_grpo.trainer import train
+train(settings(cases=2, group_size=4, updates=2, evaluations=1), sys.argv[1], quiet=True)
+"""
+
+
+def test_two_processes_give_what_one_gives(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1", "--mixed_precision"]
+    launch += ["no", "--dynamo_backend", "no", "--num_processes", "2", "--main_process_port", "0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    for command, folder in (([sys.executable], "one"), (launch, "two")):
+        done = subprocess.run(
+            [*command, str(script), str(tmp_path / folder)], env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (LanguagePolicy.load(tmp_path / folder).model.state_dict() for folder in ("one", "two"))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], atol=2e-3, rtol=2e-3)
+
+
+def test_bad_input_is_refused(trained, tmp_path):
+    with pytest.raises(ValueError, match="holds a run already"):
+        train(settings(), trained[0])
+    with pytest.raises(ValueError, match="no checkpoint to resume"):
+        train(settings(), tmp_path, resume=True)
+    for changes, message in [
+        ({"advantage": "luck"}, "advantage must be one of"),
+        ({"setting": replace(SETTING, reward=None)}, "name the reward"),
+        ({"group_size": 1}, "its own baseline"),
+        ({"updates": 0}, "updates must be at least 1"),
+        ({"temperature": 0.0}, "temperature must be above 0"),
+        ({"micro_batch": 5}, "divide the 6 rollouts"),
+        ({"vllm": "yes"}, "colocate or server"),
+        ({"kl": -1.0}, "at least 0"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            settings(**changes)
+
+
+@pytest.mark.real
+def test_a_reward_that_cannot_be_computed_is_named_before_anything_is_played(mediq_file, tmp_path):
+    chosen = replace(SETTING, dataset=str(mediq_file), reward="promed")
+    with pytest.raises(BeliefRequired):
+        train(settings(setting=chosen), tmp_path, quiet=True)
