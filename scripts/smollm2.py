@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from promed_env.llm.hf import load_hf
+from promed_env.llm.hf import load_hf, trainable
 
 __all__ = ["write_folder"]
 
@@ -27,16 +26,8 @@ def write_folder(out: Path) -> None:
     """
     if out.exists():
         raise FileExistsError(f"{out} exists; give another folder, or remove it")
-    from transformers import LlamaForCausalLM
-
     loaded = load_hf("smollm2", device="cpu", dtype="float32")
-    # A model read from GGUF remembers that it was, and will not be saved; its weights in a fresh one will.
-    config: Any = loaded.model.config
-    del config.quantization_config
-    fresh: Any = LlamaForCausalLM(config)
-    fresh.load_state_dict(loaded.model.state_dict())
-    fresh.generation_config = loaded.model.generation_config
-    fresh.save_pretrained(out)
+    trainable(loaded).save_pretrained(out)
     loaded.tokenizer.save_pretrained(out)
 
 

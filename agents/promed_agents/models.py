@@ -14,6 +14,7 @@ from promed_agents.tiny import phrase_tokenizer, tiny_llama
 from promed_env.consultation import Consultation
 from promed_env.dynamics import Dynamics
 from promed_env.errors import BackendError
+from promed_env.llm.hf import load_hf, trainable
 
 __all__ = ["PROVENANCE", "Lora", "load_model"]
 
@@ -76,7 +77,8 @@ def load_model(name: str, setting: Setting, *, seed: int = 0, tiny: Mapping[str,
         tokenizer = phrase_tokenizer(_interviews(setting), least=2)
         return tiny_llama(tokenizer, seed=seed, **(tiny or {})), tokenizer
     if name == "smollm2":
-        raise NotImplementedError
+        loaded = load_hf("smollm2", device="cpu", dtype="float32")
+        return trainable(loaded), loaded.tokenizer
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     path = Path(name)

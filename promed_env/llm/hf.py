@@ -24,7 +24,7 @@ from promed_env.llm.tokens import choice_tokens, encode, prompt_tokens
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["HFModel", "load_hf", "smollm2_path"]
+__all__ = ["HFModel", "load_hf", "smollm2_path", "trainable"]
 
 _SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -267,6 +267,17 @@ class HFModel:
 
     def _text(self, tokens: Sequence[int]) -> str:
         return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+
+
+def trainable(loaded: HFModel) -> Any:
+    """A copy of a model that can be trained and saved: one that was read from GGUF remembers it and cannot."""
+    config: Any = loaded.model.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    fresh: Any = type(loaded.model)(config)
+    fresh.load_state_dict(loaded.model.state_dict())
+    fresh.generation_config = loaded.model.generation_config
+    return fresh
 
 
 def _next(torch: Any, logits: torch.Tensor, temperature: float, generators: Sequence[Any]) -> list[int]:

@@ -223,7 +223,11 @@ def test_two_processes_give_what_one_gives(tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
     for command, folder in (([sys.executable], "one"), (launch, "two")):
         done = subprocess.run(
-            [*command, str(script), str(tmp_path / folder)], env=environment, capture_output=True, text=True, timeout=300
+            [*command, str(script), str(tmp_path / folder)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr[-3000:]
     one, two = (LanguagePolicy.load(tmp_path / folder).model.state_dict() for folder in ("one", "two"))
