@@ -106,7 +106,7 @@ class PlaysValidation:
         """Play, log, and tell the callbacks, as `Trainer.evaluate` does. The arguments are not looked at.
 
         Returns:
-            Figures of `summary_of`, each with the prefix "eval_".
+            Figures of `summary_of`, each with the prefix that the library gives to those of an evaluation.
         """
         trainer: Any = self
         model = trainer.accelerator.unwrap_model(trainer.model)

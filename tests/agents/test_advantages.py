@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
+import importlib.util
+import sys
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from promed_agents.sig_grpo.advantages import ESTIMATORS, paper, return_to_go, standardized, trajectory
+
+_place = Path(__file__).resolve().parents[2] / "benchmarks" / "advantages.py"
+_spec = importlib.util.spec_from_file_location("benchmark_advantages", _place)
+toy = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = toy
+_spec.loader.exec_module(toy)
 
 
 @st.composite
@@ -130,69 +139,46 @@ def test_return_to_go_refuses_what_distorts():
         return_to_go(np.zeros((2, 1)), np.zeros((2, 1), int), np.zeros(2, int), scale="group")
 
 
-# A toy with an option to stop: at the start and after one question the doctor may ask, answer right or answer wrong;
-# after two questions it must answer. What a question pays depends on when it is asked.
-_ACTIONS = ((0, 1, 2), (0, 1, 2), (1, 2))
-_PAYS = ({0: 0.4, 1: 1.0, 2: 0.0}, {0: -0.3, 1: 2.0, 2: 0.0}, {1: 3.0, 2: 0.0})
-_LOGITS = ((0.3, -0.2, 0.1), (-0.5, 0.4, 0.2), (0.1, -0.3))
-
-
-def _policy():
-    return [np.exp(np.array(row)) / np.exp(np.array(row)).sum() for row in _LOGITS]
-
-
-def _dialogues():
-    """All of them: actions, probability, rewards, and the gradient of log p by turn, flat over all logits."""
-    policy, found = _policy(), []
-    offsets = np.cumsum([0, *map(len, _LOGITS)])
-
-    def extend(turn, chance, taken, paid, scores):
-        for place, action in enumerate(_ACTIONS[turn]):
-            score = np.zeros(offsets[-1])
-            score[offsets[turn] : offsets[turn + 1]] = -policy[turn]
-            score[offsets[turn] + place] += 1
-            p, r, g = chance * policy[turn][place], [*paid, _PAYS[turn][action]], [*scores, score]
-            if action == 0:
-                extend(turn + 1, p, [*taken, action], r, g)
-            else:
-                found.append((p, r, g))
-
-    extend(0, 1.0, [], [], [])
-    return found
-
-
-def _true_gradient():
-    return sum(p * sum(r) * np.sum(g, axis=0) for p, r, g in _dialogues())
-
-
-def _expected_gradient(estimator, size):
-    """Of the mean over a group's dialogues of sum over turns of advantage times gradient of log p, exactly."""
-    total = 0.0
-    dialogues = _dialogues()
-    for group in itertools.product(dialogues, repeat=size):
-        rewards = np.array([r + [0.0] * (3 - len(r)) for _, r, _ in group])
-        ids = np.array([list(range(len(r))) + [-1] * (3 - len(r)) for _, r, _ in group])
-        advantages = estimator(rewards, ids, np.zeros(size, int))
-        sampled = sum(
-            advantages[row, turn] * score for row, (_, _, g) in enumerate(group) for turn, score in enumerate(g)
-        )
-        total = total + np.prod([p for p, _, _ in group]) * sampled / size
-    return total
+@pytest.mark.parametrize("size", [2, 3])
+def test_leave_one_out_is_unbiased(size):
+    np.testing.assert_allclose(toy.expected_gradient(return_to_go, size)[0], toy.exact_gradient(), atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_leave_one_out_is_unbiased(size):
-    np.testing.assert_allclose(_expected_gradient(return_to_go, size), _true_gradient(), atol=1e-12)
+def test_grpo_without_scaling_shrinks_the_gradient_by_the_group_size_and_keeps_its_direction(size):
+    found, _ = toy.expected_gradient(partial(trajectory, scale="none"), size)
+    np.testing.assert_allclose(found, toy.exact_gradient() * (size - 1) / size, atol=1e-12)
 
 
-def test_grpo_without_scaling_shrinks_the_gradient_by_the_group_size_and_keeps_its_direction():
-    for size in (2, 3):
-        found = _expected_gradient(lambda *batch: trajectory(*batch, scale="none"), size)
-        np.testing.assert_allclose(found, _true_gradient() * (size - 1) / size, atol=1e-12)
-
-
-@pytest.mark.parametrize("estimator", [standardized, paper, trajectory, lambda *b: return_to_go(*b, discount=0.5)])
+@pytest.mark.parametrize("estimator", [standardized, paper, trajectory, partial(return_to_go, discount=0.5)])
 def test_the_other_estimators_distort_the_direction(estimator):
-    exact, found = _true_gradient(), _expected_gradient(estimator, 3)
-    cosine = exact @ found / np.linalg.norm(exact) / np.linalg.norm(found)
-    assert cosine < 1 - 1e-6
+    exact, (found, _) = toy.exact_gradient(), toy.expected_gradient(estimator, 3)
+    assert exact @ found / np.linalg.norm(exact) / np.linalg.norm(found) < 1 - 1e-6
+
+
+def test_the_enumeration_is_right():
+    """Chances add up to 1, scores have mean 0, and the exact gradient is that of a finite difference."""
+    found = toy.dialogues()
+    assert sum(each.chance for each in found) == pytest.approx(1)
+    assert np.allclose(sum(each.chance * np.sum(each.scores, axis=0) for each in found), 0)
+    step, slopes = 1e-6, []
+    for place in range(8):
+        values = []
+        for sign in (1, -1):
+            flat = np.concatenate(toy.LOGITS)
+            flat[place] += sign * step
+            values.append(_value((flat[:3], flat[3:6], flat[6:])))
+        slopes.append((values[0] - values[1]) / (2 * step))
+    np.testing.assert_allclose(toy.exact_gradient(), slopes, atol=1e-7)
+
+
+def _value(logits):
+    """Expected return, by backward induction."""
+    worth = 0.0
+    for turn in (2, 1, 0):
+        chance = np.exp(logits[turn]) / np.exp(logits[turn]).sum()
+        worth = sum(
+            p * (toy.PAYS[turn][action] + (worth if action == 0 else 0.0))
+            for p, action in zip(chance, toy.ACTIONS[turn], strict=True)
+        )
+    return worth

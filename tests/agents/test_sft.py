@@ -65,7 +65,7 @@ def test_only_what_the_doctor_says_has_a_label(plans):
 
 
 def test_the_trainer_gives_other_tokens_no_gradient(plans):
-    """Token by token: the gradient of the library's own loss with respect to the logits is 0 where there is no label."""
+    """Token by token: the gradient of the loss with respect to the logits is 0 where there is no label."""
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     model, tokenizer = load_model("tiny", SETTING, tiny=TINY)

@@ -179,8 +179,8 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(trained, tmp_path):
         torch.testing.assert_close(whole[name], resumed[name], atol=1e-6, rtol=1e-5)
 
 
-def test_it_learns_to_answer_at_once_where_only_that_pays(tmp_path):
-    """A reward for few questions and valid turns, which a tiny model meets in a minute: the sign of everything is right."""
+def test_it_learns_what_pays(tmp_path):
+    """Few questions and valid turns are paid, which a tiny model learns in seconds: no sign is wrong."""
     chosen = settings(
         setting=replace(SETTING, reward="format - 0.5*question_cost"),
         updates=25,
