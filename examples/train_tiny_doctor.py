@@ -9,7 +9,6 @@ that everything runs, and learns next to nothing. Needs the extra `llm`.
 """
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,34 +24,42 @@ from promed_agents.trajectories import Job, write_trajectories
 from promed_agents.zoo import make_agent
 from rich.console import Console
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("folder", type=Path, nargs="?", default=Path("tiny-doctor"))
-parser.add_argument("--quick", action="store_true", help="a few cases and steps, to see that it runs")
-chosen = parser.parse_args([] if "pytest" in sys.modules else None)
-folder, quick = chosen.folder, chosen.quick
-folder.mkdir(parents=True, exist_ok=True)
 SETTING = Setting("ProMed-PrimaryCare-v0", split="train", reward="diagnosis")
 
-print("1. planning")
-plans = folder / "plans.jsonl"
-if not plans.exists():
-    job = Job(replace(SETTING, reward="2*sig"), replace(PAPER, simulations=20))
-    write_trajectories(job, plans, 64 if quick else 10_000, workers=2, correct_only=True)
 
-print("2. fine-tuning")
-if not (folder / "sft" / "promed.json").exists():
-    table = read_table(named_recipe("sft")) | ({"validation_episodes": 50} if quick else {})
-    fine_tune(from_table(SFTSettings, {**table, "data": [str(plans)]}, "sft"), folder / "sft", quiet=True)
+def main() -> None:
+    """Run the stages that are not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("tiny-doctor"))
+    parser.add_argument("--quick", action="store_true", help="a few cases and steps, to see that it runs")
+    chosen = parser.parse_args()
+    folder, quick = chosen.folder, chosen.quick
+    folder.mkdir(parents=True, exist_ok=True)
 
-print("3. reinforcing")
-if not (folder / "grpo" / "promed.json").exists():
-    table = read_table(named_recipe("grpo")) | {"model": str(folder / "sft")}
-    table |= {"updates": 2, "cases": 4, "validation_episodes": 50} if quick else {}
-    train(from_table(GRPOSettings, table, "grpo"), folder / "grpo", quiet=True)
+    print("1. planning")
+    plans = folder / "plans.jsonl"
+    if not plans.exists():
+        job = Job(replace(SETTING, reward="2*sig"), replace(PAPER, simulations=20))
+        write_trajectories(job, plans, 64 if quick else 10_000, workers=2, correct_only=True)
 
-print("4. evaluating")
-test = replace(SETTING, split="test")
-doctors = [LanguagePolicy.load(folder / stage, max_new_tokens=4) for stage in ("sft", "grpo")]
-cases = test.load(100 if quick else 1_000)
-played = [evaluate(doctor, test, cases) for doctor in (make_agent("reactive"), *doctors, make_agent("oracle"))]
-Console().print(results_table(played))
+    print("2. fine-tuning")
+    if not (folder / "sft" / "promed.json").exists():
+        table = read_table(named_recipe("sft")) | ({"validation_episodes": 20} if quick else {})
+        fine_tune(from_table(SFTSettings, {**table, "data": [str(plans)]}, "sft"), folder / "sft", quiet=True)
+
+    print("3. reinforcing")
+    if not (folder / "grpo" / "promed.json").exists():
+        table = read_table(named_recipe("grpo")) | {"model": str(folder / "sft")}
+        table |= {"updates": 2, "cases": 4, "validation_episodes": 20} if quick else {}
+        train(from_table(GRPOSettings, table, "grpo"), folder / "grpo", quiet=True)
+
+    print("4. evaluating")
+    test = replace(SETTING, split="test")
+    doctors = [LanguagePolicy.load(folder / stage, max_new_tokens=4) for stage in ("sft", "grpo")]
+    cases = test.load(50 if quick else 1_000)
+    played = [evaluate(doctor, test, cases) for doctor in (make_agent("reactive"), *doctors, make_agent("oracle"))]
+    Console().print(results_table(played))
+
+
+if __name__ == "__main__":  # planning starts processes, which read this file too
+    main()

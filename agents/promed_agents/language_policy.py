@@ -173,7 +173,7 @@ class LanguagePolicy:
         turn = [len(dialogue.texts) for dialogue in own]
         said: list[list[int]] = [[] for _ in own]
         going = torch.ones(len(own), dtype=torch.bool)
-        logits = self._feed(self._pending)
+        logits = self._read(self._pending)
         for step in range(self.max_new_tokens):
             tokens, log_probs = self._choose(logits, going)
             for row in going.nonzero()[:, 0].tolist():
@@ -210,6 +210,20 @@ class LanguagePolicy:
         else:
             tokens = scaled.argmax(dim=-1, keepdim=True)
         return tokens[:, 0].cpu(), scaled.gather(1, tokens)[:, 0].cpu()
+
+    def _read(self, pieces: Sequence[Sequence[int]]) -> torch.Tensor:
+        """As `_feed`; openings that are alike, as those of a group, are read once and their cache is copied."""
+        if self._mask.shape[1]:
+            return self._feed(pieces)
+        places = {piece: place for place, piece in enumerate(dict.fromkeys(map(tuple, pieces)))}
+        if len(places) == len(pieces):
+            return self._feed(pieces)
+        rows = torch.tensor([places[tuple(piece)] for piece in pieces])
+        self._mask = self._mask[: len(places)]
+        logits = self._feed(list(places))[rows.to(self._device)]
+        self._cache.batch_select_indices(rows.to(self._device))
+        self._mask = self._mask[rows]
+        return logits
 
     def _feed(self, pieces: Sequence[Sequence[int]]) -> torch.Tensor:
         """Read tokens into the cache; shorter pieces are padded on the left, and the padding is never attended to.

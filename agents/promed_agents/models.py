@@ -21,6 +21,7 @@ __all__ = ["PROVENANCE", "Lora", "load_model"]
 PROVENANCE = "promed.json"
 """Written beside every trained model: how it was made, and from whose dialogues."""
 
+_MISHAPS = ("Hello.", "question:", "answer:", "question: Is it? answer: It is.", "question: What colour is the sky?")
 _INTERVIEWS = 4_000  # dialogues that the tokenizer of a small model is made from
 
 
@@ -89,7 +90,7 @@ def load_model(name: str, setting: Setting, *, seed: int = 0, tiny: Mapping[str,
 
 
 def _interviews(setting: Setting) -> list[list[dict[str, str]]]:
-    """Random interviews, and answers by key and in words, so that each becomes one token."""
+    """Random interviews, answers by key and in words, and what the environment replies to mishaps: all to be tokens."""
     finished: list[tuple[Consultation, Dynamics]] = []
     cases = setting.load_all()
     plain = replace(setting, reward="diagnosis")
@@ -102,4 +103,9 @@ def _interviews(setting: Setting) -> list[list[dict[str, str]]]:
         answers = [text for option in final.case.options for text in (option.key, option.text)]
         dialogues.append(to_messages(final, dynamics)[:-1])
         dialogues[-1] += [{"role": "assistant", "content": f"answer: {text}"} for text in answers]
+    env = plain.make(cases[: min(len(cases), 16)])
+    env.reset(seed=0)
+    for mishap in _MISHAPS:
+        observations, *_ = env.step([mishap] * env.num_envs)
+        dialogues += [[{"role": "user", "content": observation}] for observation in observations]
     return dialogues

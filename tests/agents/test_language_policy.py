@@ -161,6 +161,19 @@ def test_what_a_dialogue_says_does_not_depend_on_those_beside_it(tiny):
     assert _play(tiny, 1.0, seed=(8,))[0].spoken.texts != together[0].spoken.texts
 
 
+def test_a_group_with_one_opening_says_what_its_members_say_alone(tiny):
+    model, tokenizer = tiny
+    case, case2 = SETTING.load(2)
+    policy = LanguagePolicy(model, ChatFormat(tokenizer), temperature=1.0, max_new_tokens=5)
+    ids = [case.case_id] * 3 + [case2.case_id] * 2
+    together = play(policy, SETTING.make(SETTING.load(5)), ids, [4] * 5)
+    apart = [
+        play(policy, SETTING.make(SETTING.load(1)), [case_id], [4], first)[0] for first, case_id in enumerate(ids[:3])
+    ]
+    assert [r.spoken.texts for r in together[:3]] == [r.spoken.texts for r in apart]
+    assert len({tuple(r.spoken.texts) for r in together[:3]}) > 1
+
+
 @given(temperature=st.sampled_from([0.0, 0.7, 1.5]), seed=st.integers(0, 100))
 @settings(max_examples=10)
 def test_rollouts_keep_turns_tokens_and_rewards_together(tiny, temperature, seed):
