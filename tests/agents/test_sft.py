@@ -8,11 +8,12 @@ import pytest
 import torch
 from promed_agents.chat import read_chat
 from promed_agents.chat_format import ChatFormat
-from promed_agents.evaluate import Setting
+from promed_agents.evaluate import Setting, evaluate
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import PROVENANCE, Lora, load_model
 from promed_agents.sft import SFTSettings, answer_as, fine_tune, tokenized
 from promed_agents.trajectories import Job, write_trajectories
+from promed_agents.zoo import make_agent
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # the library's own
 
@@ -111,6 +112,19 @@ def test_what_is_kept_is_the_best_player_with_its_provenance(doctor, plans):
     policy = LanguagePolicy.load(out, max_new_tokens=8)
     policy.reset(1)
     assert policy.speak(["I hurt."], [0])
+
+
+def test_the_doctor_by_name_is_the_model_that_was_validated(doctor):
+    out, _ = doctor
+    named = make_agent(f"llm:{out}")
+    assert named.access == "text"
+    episodes = {
+        name: evaluate(agent, SETTING, SETTING.load(4)).episodes
+        for name, agent in {"named": named, "policy": LanguagePolicy.load(out, max_new_tokens=128)}.items()
+    }
+    said = {name: [[turn["text"] for turn in e.turns] for e in found] for name, found in episodes.items()}
+    assert said["named"] == said["policy"]
+    assert [e.chosen for e in episodes["named"]] == [e.chosen for e in episodes["policy"]]
 
 
 def test_a_run_that_was_interrupted_ends_like_one_that_was_not(doctor, plans, tmp_path):
