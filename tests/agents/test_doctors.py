@@ -35,7 +35,7 @@ def evaluations(cases: CaseDataset) -> dict[str, Evaluation]:
 
 def test_an_unknown_agent_is_named_with_those_there_are() -> None:
     with pytest.raises(
-        ValueError, match=r"unknown agent 'house'; there are reactive, random, scripted, .*mcts, oracle, sb3:PATH and llm:MODEL"
+        ValueError, match=r"unknown agent 'house'; there are reactive, .*oracle, sb3:PATH and llm:MODEL"
     ):
         make_agent("house")
 
