@@ -23,7 +23,7 @@ from promed_agents.chat import Dialogue, read_chat
 from promed_agents.chat_format import ChatFormat
 from promed_agents.evaluate import Setting
 from promed_agents.files import write_whole
-from promed_agents.models import PROVENANCE, Lora, load_model
+from promed_agents.models import PROVENANCE, Lora, check_folder, load_model
 from promed_agents.validation import BEST, PlaysValidation, Validation, last_figures
 from promed_env import __version__
 from promed_env.case import Case
@@ -113,11 +113,7 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         DatasetError: A file of dialogues cannot be read.
     """
     out = Path(out)
-    begun = any(out.glob("checkpoint-*"))
-    if begun and not resume:
-        raise ValueError(f"{out} holds a run already; resume it, or choose another folder")
-    if resume and not begun:
-        raise ValueError(f"{out} holds no checkpoint to resume from")
+    check_folder(out, resume)
     dialogues = [dialogue for path in settings.data for dialogue in read_chat(path)]
     cases = settings.setting.load_all()
     said = [answer_as(dialogue, settings.answers, cases.by_id(dialogue.case_id)) for dialogue in dialogues]

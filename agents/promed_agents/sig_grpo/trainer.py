@@ -33,7 +33,7 @@ from promed_agents.chat import to_messages
 from promed_agents.chat_format import ChatFormat
 from promed_agents.files import write_whole
 from promed_agents.language_policy import LanguagePolicy
-from promed_agents.models import PROVENANCE, load_model
+from promed_agents.models import PROVENANCE, check_folder, load_model
 from promed_agents.rollout import Rollout, play
 from promed_agents.sig_grpo.advantages import ESTIMATORS, HINDSIGHT
 from promed_agents.sig_grpo.settings import GRPOSettings
@@ -273,11 +273,7 @@ def train(settings: GRPOSettings, out: str | Path, *, resume: bool = False, quie
         BeliefRequired: The reward cannot be computed for a case.
     """
     out = Path(out)
-    begun = any(out.glob("checkpoint-*"))
-    if begun and not resume:
-        raise ValueError(f"{out} holds a run already; resume it, or choose another folder")
-    if resume and not begun:
-        raise ValueError(f"{out} holds no checkpoint to resume from")
+    check_folder(out, resume)
     model, tokenizer = load_model(settings.model, settings.setting, seed=settings.seed, tiny=settings.tiny)
     trainer = SIGGRPOTrainer(
         model, tokenizer, settings, config_for(settings, out, quiet=quiet), training_rows(settings)
