@@ -16,7 +16,7 @@ from promed_env.dynamics import Dynamics
 from promed_env.errors import BackendError
 from promed_env.llm.hf import load_hf, trainable
 
-__all__ = ["PROVENANCE", "Lora", "load_model"]
+__all__ = ["PROVENANCE", "Lora", "check_folder", "load_model"]
 
 PROVENANCE = "promed.json"
 """Written beside every trained model: how it was made, and from whose dialogues."""
@@ -58,6 +58,19 @@ class Lora:
             target_modules=list(self.modules),
             task_type="CAUSAL_LM",
         )
+
+
+def check_folder(out: Path, resume: bool) -> None:
+    """See that a folder can take a run.
+
+    Raises:
+        ValueError: It holds a run and that is not to be resumed, or holds none that could be.
+    """
+    begun = any(out.glob("checkpoint-*"))
+    if begun and not resume:
+        raise ValueError(f"{out} holds a run already; resume it, or choose another folder")
+    if resume and not begun:
+        raise ValueError(f"{out} holds no checkpoint to resume from")
 
 
 def load_model(name: str, setting: Setting, *, seed: int = 0, tiny: Mapping[str, int] | None = None) -> tuple[Any, Any]:
