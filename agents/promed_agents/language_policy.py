@@ -17,6 +17,7 @@ from transformers import DynamicCache
 
 from promed_agents.base import Access
 from promed_agents.chat_format import ChatFormat
+from promed_agents.models import read_folder
 
 __all__ = ["LanguagePolicy", "Spoken"]
 
@@ -105,14 +106,8 @@ class LanguagePolicy:
         Raises:
             FileNotFoundError: The folder holds no model.
         """
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        path = Path(path)
-        if not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
-            raise FileNotFoundError(f"{path} holds no model (config.json or adapter_config.json is missing)")
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, use_safetensors=True)
-        return cls(model.eval(), ChatFormat(tokenizer), **{"name": path.name, **options})
+        model, tokenizer = read_folder(path)
+        return cls(model.eval(), ChatFormat(tokenizer), **{"name": Path(path).name, **options})
 
     def reset(self, n: int, first: int = 0) -> None:
         """Begin n dialogues.

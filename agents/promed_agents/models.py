@@ -16,7 +16,7 @@ from promed_env.dynamics import Dynamics
 from promed_env.errors import BackendError
 from promed_env.llm.hf import load_hf, trainable
 
-__all__ = ["PROVENANCE", "Lora", "check_folder", "load_model"]
+__all__ = ["PROVENANCE", "Lora", "check_folder", "load_model", "read_folder"]
 
 PROVENANCE = "promed.json"
 """Written beside every trained model: how it was made, and from whose dialogues."""
@@ -93,9 +93,18 @@ def load_model(name: str, setting: Setting, *, seed: int = 0, tiny: Mapping[str,
     if name == "smollm2":
         loaded = load_hf("smollm2", device="cpu", dtype="float32")
         return trainable(loaded), loaded.tokenizer
+    return read_folder(name)
+
+
+def read_folder(path: str | Path) -> tuple[Any, Any]:
+    """The model in a folder, or its adapters, and the tokenizer; nothing is downloaded, no pickle is read.
+
+    Raises:
+        FileNotFoundError: The folder holds no model.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    path = Path(name)
+    path = Path(path)
     if not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
         raise FileNotFoundError(f"{path} holds no model (neither config.json nor adapter_config.json is there)")
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)

@@ -8,7 +8,6 @@ the extra `llm`. Method: the paper's first stage, https://arxiv.org/abs/2508.135
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -22,10 +21,8 @@ from trl import SFTConfig, SFTTrainer
 from promed_agents.chat import Dialogue, read_chat
 from promed_agents.chat_format import ChatFormat
 from promed_agents.evaluate import Setting
-from promed_agents.files import write_whole
-from promed_agents.models import PROVENANCE, Lora, check_folder, load_model
-from promed_agents.validation import BEST, PlaysValidation, Validation, last_figures
-from promed_env import __version__
+from promed_agents.models import Lora, check_folder, load_model
+from promed_agents.validation import PlaysValidation, Validation, schedule
 from promed_env.case import Case
 
 __all__ = ["SFTSettings", "answer_as", "fine_tune", "tokenized"]
@@ -121,10 +118,8 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
     chat = ChatFormat(tokenizer)
     rows = tokenized(said, chat)
     steps = max(1, round(len(rows) * settings.epochs / (settings.batch_size * settings.accumulation)))
-    every = max(1, steps // settings.evaluations)
     args = SFTConfig(
         output_dir=str(out),
-        max_steps=steps,
         per_device_train_batch_size=settings.batch_size,
         gradient_accumulation_steps=settings.accumulation,
         learning_rate=settings.learning_rate,
@@ -134,16 +129,7 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         max_length=None,
         activation_checkpointing=False,
         bf16=False,
-        eval_strategy="steps",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model=BEST,
-        greater_is_better=True,
-        logging_steps=max(1, steps // 50),
-        report_to="none",
+        **schedule(steps, settings.evaluations),
         seed=settings.seed,
         use_cpu=settings.cpu,
         dataloader_pin_memory=False,
@@ -165,26 +151,9 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         settings.max_new_tokens,
     )
     trainer.train(resume_from_checkpoint=resume)
-    trainer.save_model(str(out))
-    tokenizer.save_pretrained(str(out))
-    best = trainer.state.best_global_step
-    figures = next(
-        last_figures([entry])
-        for entry in trainer.state.log_history
-        if entry["step"] == best and f"eval_{BEST}" in entry
-    )
-    provenance = {
-        "schema_version": 1,
-        "promed": __version__,
-        "stage": "sft",
-        "access": "text",
-        "teacher": sorted({str(dialogue.fields.get("access", "unknown")) for dialogue in dialogues}),
-        "dialogues": len(dialogues),
-        "settings": asdict(settings),
-        "validation": figures,
-    }
-    write_whole(out / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
-    return figures
+    teacher = sorted({str(dialogue.fields.get("access", "unknown")) for dialogue in dialogues})
+    told = {"stage": "sft", "teacher": teacher, "dialogues": len(dialogues), "settings": asdict(settings)}
+    return trainer.keep(out, told)
 
 
 def tokenized(dialogues: Sequence[Sequence[Mapping[str, str]]], chat: ChatFormat) -> Dataset:

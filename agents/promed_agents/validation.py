@@ -6,22 +6,27 @@ of a trainer's `evaluate`, so the library's own schedule, best checkpoint and re
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from promed_agents.chat_format import ChatFormat
 from promed_agents.evaluate import Setting
+from promed_agents.files import write_whole
 from promed_agents.language_policy import LanguagePolicy
+from promed_agents.models import PROVENANCE
 from promed_agents.rollout import Rollout, play
+from promed_env import __version__
 from promed_env.consultation import Consultation
 from promed_env.datasets import CaseDataset
 from promed_env.dynamics import Dynamics
 from promed_env.vector import ConsultationVectorEnv
 
-__all__ = ["BEST", "PlaysValidation", "Validation", "last_figures", "summary_of"]
+__all__ = ["BEST", "PlaysValidation", "Validation", "schedule", "summary_of"]
 
 BEST = "accuracy"
 """The figure that chooses the best checkpoint."""
@@ -119,10 +124,45 @@ class PlaysValidation:
         trainer.control = trainer.callback_handler.on_evaluate(trainer.args, trainer.state, trainer.control, metrics)
         return metrics
 
+    def keep(self, out: Path, told: Mapping[str, Any]) -> dict[str, float]:
+        """Save the best model, its tokenizer and where it comes from, once it is trained.
 
-def last_figures(history: list[Mapping[str, float]]) -> dict[str, float]:
-    """The newest validation figures of a trainer's log, without their prefix; {} if there are none."""
-    for entry in reversed(history):
-        if f"eval_{BEST}" in entry:
-            return {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
-    return {}
+        Args:
+            out: The folder.
+            told: What `promed.json` says of the run.
+
+        Returns:
+            The validation figures of the model; {} in processes other than the first, which writes.
+        """
+        trainer: Any = self
+        trainer.save_model(str(out))
+        if not trainer.is_world_process_zero():
+            return {}
+        self.chat.tokenizer.save_pretrained(str(out))
+        state = trainer.state
+        figures = next(
+            {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
+            for entry in reversed(state.log_history)
+            if entry["step"] == state.best_global_step and f"eval_{BEST}" in entry
+        )
+        provenance = {"schema_version": 1, "promed": __version__, "access": "text", **told, "validation": figures}
+        write_whole(out / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
+        return figures
+
+
+def schedule(steps: int, evaluations: int) -> dict[str, Any]:
+    """Arguments of a trainer that plays validation cases so often in so many steps and keeps what plays best."""
+    every = max(1, steps // evaluations)
+    return {
+        "max_steps": steps,
+        "eval_strategy": "steps",
+        "eval_steps": every,
+        "save_strategy": "steps",
+        "save_steps": every,
+        "save_total_limit": 2,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": BEST,
+        "greater_is_better": True,
+        "logging_steps": max(1, steps // 50),
+        "report_to": "none",
+    }

@@ -7,8 +7,6 @@ The template escapes every text; the dialogues go into the page as JSON that can
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +18,7 @@ from typing import Any
 import promed_env
 from promed_agents.compare import GapClosed, compare, gaps_closed, main_level
 from promed_agents.evaluate import CaseText, Evaluation, Summary, pack_cases
+from promed_agents.files import write_whole
 from promed_agents.report.data import Curve, Found, Run, read_folder
 from promed_agents.report.plots import (
     Figure,
@@ -61,15 +60,7 @@ def write_report(folder: str | Path, out: str | Path | None = None, *, cases: in
     target = Path(folder) / REPORT_FILE if out is None else Path(out)
     page = _rendered(read_folder(folder), cases)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".report-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(page)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+    write_whole(target, page)
     return target
 
 

@@ -29,6 +29,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from promed_agents.files import write_whole
 from promed_agents.sb3.config import TrainConfig
 from promed_agents.sb3.features import OptionScores, SlotPolicy
 from promed_agents.sb3.vec_env import MenuVecEnv
@@ -425,9 +426,7 @@ def _check_same(old: TrainConfig, new: TrainConfig, checkpoint: Path) -> None:
 def _forget_after(path: Path, steps: int) -> None:
     """Drop evaluations that a resumed run will make again."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(line for line in lines if json.loads(line)["steps"] <= steps), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, "".join(line for line in lines if json.loads(line)["steps"] <= steps))
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

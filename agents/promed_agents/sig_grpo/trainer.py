@@ -31,14 +31,13 @@ from trl import GRPOConfig, GRPOTrainer
 
 from promed_agents.chat import to_messages
 from promed_agents.chat_format import ChatFormat
-from promed_agents.files import write_whole
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import PROVENANCE, check_folder, load_model
 from promed_agents.rollout import Rollout, play
 from promed_agents.sig_grpo.advantages import ESTIMATORS, HINDSIGHT
 from promed_agents.sig_grpo.settings import GRPOSettings
-from promed_agents.validation import BEST, PlaysValidation, Validation, last_figures, summary_of
-from promed_env import __version__
+from promed_agents.validation import PlaysValidation, Validation, schedule, summary_of
+from promed_env.datasets import GeneratedDataset
 from promed_env.vector import ConsultationVectorEnv
 
 __all__ = ["SIGGRPOTrainer", "config_for", "train", "training_rows"]
@@ -194,12 +193,13 @@ def training_rows(settings: GRPOSettings) -> Dataset:
     cases = settings.setting.load_all()
     rng = np.random.default_rng(settings.seed)
     wanted = settings.updates * settings.cases
-    if len(cases) >= wanted:
-        chosen = rng.choice(len(cases), size=wanted, replace=False) if len(cases) < 1_000_000 else None
-        indexes = rng.integers(len(cases), size=wanted) if chosen is None else chosen
-    else:
+    if len(cases) < wanted:
         rounds = [rng.permutation(len(cases)) for _ in range(-(-wanted // len(cases)))]
         indexes = np.concatenate(rounds)[:wanted]
+    elif isinstance(cases, GeneratedDataset):  # so many that none is likely to be drawn twice
+        indexes = rng.integers(len(cases), size=wanted)
+    else:
+        indexes = rng.choice(len(cases), size=wanted, replace=False)
     drawn = [cases[int(index)] for index in indexes]
     return Dataset.from_dict(
         {
@@ -215,10 +215,9 @@ def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRP
     total = settings.cases * settings.group_size
     processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by `accelerate launch`
     micro = settings.micro_batch or total // processes
-    every = max(1, settings.updates * settings.iterations // settings.evaluations)
+    steps = settings.updates * settings.iterations
     return GRPOConfig(
         output_dir=str(out),
-        max_steps=settings.updates * settings.iterations,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=total // (micro * processes),
         per_device_eval_batch_size=settings.group_size,  # asked for by the library, and not used
@@ -239,16 +238,7 @@ def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRP
         use_vllm=settings.vllm is not None,
         vllm_mode=settings.vllm or "colocate",
         vllm_importance_sampling_mode="token_truncate",
-        eval_strategy="steps",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model=BEST,
-        greater_is_better=True,
-        logging_steps=max(1, settings.updates * settings.iterations // 50),
-        report_to="none",
+        **schedule(steps, settings.evaluations),
         seed=settings.seed,
         use_cpu=settings.cpu,
         dataloader_pin_memory=False,
@@ -279,23 +269,7 @@ def train(settings: GRPOSettings, out: str | Path, *, resume: bool = False, quie
         model, tokenizer, settings, config_for(settings, out, quiet=quiet), training_rows(settings)
     )
     trainer.train(resume_from_checkpoint=resume)
-    trainer.save_model(str(out))
-    if not trainer.is_world_process_zero():
-        return {}
-    tokenizer.save_pretrained(str(out))
-    best = trainer.state.best_global_step
-    figures = last_figures([entry for entry in trainer.state.log_history if entry["step"] == best])
-    provenance = {
-        "schema_version": 1,
-        "promed": __version__,
-        "stage": "grpo",
-        "access": "text",
-        "from": _origin(settings.model),
-        "settings": asdict(settings),
-        "validation": figures,
-    }
-    write_whole(out / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
-    return figures
+    return trainer.keep(out, {"stage": "grpo", "from": _origin(settings.model), "settings": asdict(settings)})
 
 
 def _origin(model: str) -> dict[str, Any]:
