@@ -14,6 +14,7 @@ from typing import Any
 
 __all__ = ["ChatFormat", "TokenizedDialogue"]
 
+_REMEMBERED = 100_000
 _USER, _DOCTOR, _USER_AGAIN = "ProMedFirstTurn", "ProMedReply", "ProMedSecondTurn"
 
 
@@ -45,6 +46,7 @@ class ChatFormat:
     def __init__(self, tokenizer: Any) -> None:
         """Read the template of a tokenizer."""
         self.tokenizer = tokenizer
+        self._known: dict[str, tuple[int, ...]] = {}
         if not tokenizer.chat_template:
             raise ValueError(f"the tokenizer of {tokenizer.name_or_path!r} has no chat template; set chat_template")
         self.end = str(tokenizer.eos_token)
@@ -108,4 +110,9 @@ class ChatFormat:
         return TokenizedDialogue(ids, doctor)
 
     def _encode(self, text: str) -> list[int]:
-        return list(self.tokenizer.encode(text, add_special_tokens=False))
+        known = self._known.get(text)
+        if known is None:  # what a patient says comes again and again
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            known = self._known[text] = tuple(self.tokenizer.encode(text, add_special_tokens=False))
+        return list(known)

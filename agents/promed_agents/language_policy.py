@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import DynamicCache
 
 from promed_agents.base import Access
 from promed_agents.chat_format import ChatFormat
+from promed_agents.growing_cache import GrowingCache
 from promed_agents.models import read_folder
 
 __all__ = ["LanguagePolicy", "Spoken"]
@@ -120,7 +120,7 @@ class LanguagePolicy:
         self.dialogues = [Spoken() for _ in range(n)]
         self._heard_at = [-1] * n
         self._rows = list(range(n))  # dialogues in the cache, in its order
-        self._cache = DynamicCache()
+        self._cache = GrowingCache()
         self._mask = torch.zeros((n, 0), dtype=torch.long)
         self._pending: list[list[int]] = [[] for _ in range(n)]  # said, but not yet in the cache
 
@@ -224,7 +224,7 @@ class LanguagePolicy:
         """Read tokens into the cache; shorter pieces are padded on the left, and the padding is never attended to.
 
         Returns:
-            Logits of the next token, (n, vocabulary).
+            Logits of the next token, (n, vocabulary); 0 in rows that have nothing to read.
         """
         width = max(len(piece) for piece in pieces)
         pad = self.chat.tokenizer.pad_token_id
@@ -236,15 +236,21 @@ class LanguagePolicy:
         if longest > limit:
             raise ValueError(f"a dialogue has {longest} tokens; the model reads at most {limit}. Ask fewer questions")
         self._mask = torch.cat([self._mask, mask], dim=1)
+        reading = torch.tensor([row for row, piece in enumerate(pieces) if piece])
+        self._cache.read_by(None if len(reading) == len(pieces) else reading.to(self._device))
         output = self.model(
-            input_ids=ids.to(self._device),
-            attention_mask=self._mask.to(self._device),
-            position_ids=positions.to(self._device),
+            input_ids=ids[reading].to(self._device),
+            attention_mask=self._mask[reading].to(self._device),
+            position_ids=positions[reading].to(self._device),
             past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        logits: torch.Tensor = output.logits[:, -1]
+        found: torch.Tensor = output.logits[:, -1]
+        if len(reading) == len(pieces):
+            return found
+        logits = found.new_zeros(len(pieces), found.shape[-1])
+        logits[reading.to(self._device)] = found
         return logits
 
     @property

@@ -21,7 +21,14 @@ __all__ = ["PROVENANCE", "Lora", "check_folder", "load_model", "read_folder"]
 PROVENANCE = "promed.json"
 """Written beside every trained model: how it was made, and from whose dialogues."""
 
-_MISHAPS = ("Hello.", "question:", "answer:", "question: Is it? answer: It is.", "question: What colour is the sky?")
+_MISHAPS = (  # one for each notice of `actions.parse_action` that a small model may meet
+    "Hello.",
+    "question:",
+    "answer:",
+    "question: Is it? answer: It is.",
+    "answer: This. answer: That.",
+    "question: What colour is the sky?",
+)
 _INTERVIEWS = 4_000  # dialogues that the tokenizer of a small model is made from
 
 

@@ -19,7 +19,7 @@ __all__ = ["phrase_tokenizer", "phrases", "tiny_llama"]
 
 _TEMPLATE = (
     "{% for message in messages %}{{ message['content'] }}"
-    "{{ '<|doctor|>' if message['role'] == 'user' else eos_token }}{% endfor %}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
 )
 _AGE = r"(?<=\ba )\d+(?=-year-old)"
 _GAP = r"(?<=[.?!]) (?=[A-Z])|\n+|(?<=\n[A-Z]\.) |(?<=Patient:) |(?<=Examiner:) "
@@ -80,7 +80,6 @@ def phrase_tokenizer(dialogues: Iterable[Sequence[Mapping[str, str]]], least: in
         tokenizer_object=tokenizer,
         eos_token="<|end|>",
         pad_token="<|pad|>",
-        additional_special_tokens=["<|doctor|>"],
         clean_up_tokenization_spaces=False,
     )
     made.chat_template = _TEMPLATE

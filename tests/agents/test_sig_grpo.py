@@ -19,6 +19,7 @@ from promed_agents.models import PROVENANCE, Lora, load_model
 from promed_agents.sig_grpo.advantages import ESTIMATORS
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.trainer import SAMPLES, SIGGRPOTrainer, config_for, train, training_rows
+from trl import GRPOTrainer
 
 from promed_env.errors import BeliefRequired
 
@@ -97,21 +98,42 @@ def test_what_the_patient_says_carries_no_loss(batch):
     assert (touched == doctors).all()
 
 
+@pytest.mark.parametrize("tokens", [1, 300, 10**6])
+def test_log_probabilities_entropies_and_gradients_are_the_librarys(batch, tokens, monkeypatch):
+    """However the dialogues are put together to be read."""
+    monkeypatch.setattr("promed_agents.sig_grpo.scoring._TOKENS", tokens)
+    trainer, scored = batch
+    trainer.current_gradient_accumulation_steps = 1
+    input_ids = torch.cat([scored["prompt_ids"], scored["completion_ids"]], dim=1)
+    mask = torch.cat([scored["prompt_mask"], scored["completion_mask"]], dim=1)
+    arguments = (trainer.model, input_ids, mask, scored["completion_ids"].shape[1])
+    found = {}
+    for name, owner in {"ours": SIGGRPOTrainer, "theirs": GRPOTrainer}.items():
+        trainer.model.zero_grad()
+        log_probs, entropies, _ = owner._get_per_token_logps_and_entropies(trainer, *arguments, compute_entropy=True)
+        real = scored["completion_mask"].bool()
+        (log_probs * real).pow(2).sum().backward()
+        gradients = torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
+        found[name] = log_probs.detach()[real], entropies.detach()[real], gradients
+    for ours, theirs in zip(found["ours"], found["theirs"], strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
+    assert found["theirs"][2].abs().max() > 0
+
+
 @pytest.mark.parametrize("scale", ["group", "batch", "none"])
 def test_trajectory_equals_the_librarys_own_advantages(tmp_path, scale, monkeypatch):
     trainer = make_trainer(tmp_path, advantage="trajectory", advantage_options={"scale": scale})
     trainer.scale_rewards = scale
     own = {}
     ours = SIGGRPOTrainer._generate_and_score_completions
-    plain = SIGGRPOTrainer.__mro__[2]._generate_and_score_completions
-    assert SIGGRPOTrainer.__mro__[2].__name__ == "GRPOTrainer"
+    plain = GRPOTrainer._generate_and_score_completions
 
     def remember(self, inputs):
         scored = plain(self, inputs)
         own["advantages"] = scored["advantages"].clone()
         return scored
 
-    monkeypatch.setattr(SIGGRPOTrainer.__mro__[2], "_generate_and_score_completions", remember)
+    monkeypatch.setattr(GRPOTrainer, "_generate_and_score_completions", remember)
     trainer.model.train()
     rows = [row for row in trainer.train_dataset.select(range(2)).to_list() for _ in range(3)]
     scored = ours(trainer, rows)

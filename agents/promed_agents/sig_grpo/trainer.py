@@ -35,6 +35,7 @@ from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import PROVENANCE, check_folder, load_model
 from promed_agents.rollout import Rollout, play
 from promed_agents.sig_grpo.advantages import ESTIMATORS, HINDSIGHT
+from promed_agents.sig_grpo.scoring import ScoresDoctorTokens
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.validation import PlaysValidation, Validation, schedule, summary_of
 from promed_env.datasets import GeneratedDataset
@@ -46,7 +47,7 @@ SAMPLES = "samples.jsonl"
 """Two dialogues of every validation, in the folder of the run."""
 
 
-class SIGGRPOTrainer(PlaysValidation, GRPOTrainer):  # type: ignore[misc]  # trl is untyped
+class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type: ignore[misc]  # trl is untyped
     """`GRPOTrainer` whose rollouts are consultations and whose advantages are per token.
 
     Attributes:
