@@ -12,7 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import get_args
 
+from promed_env.case import Game
 from promed_env.rewards.base import FinalTerm, RewardTerm, WeightedSum, parts_of
 from promed_env.rewards.distributed import BySIG, DistributedReward, Distribution, Evenly
 from promed_env.rewards.gain import BeliefGain, InformationGain
@@ -44,10 +48,10 @@ __all__ = [
 ]
 
 _TERMS: dict[str, Callable[[], RewardTerm]] = {
-    "sig": SIG,
-    "sig_signed": lambda: SIG("signed"),
-    "sig_positive": lambda: SIG("positive"),
-    "sig_uniform": lambda: SIG("uniform"),
+    **{
+        term.name: partial(replace, term)
+        for term in (SIG(weights, game=game) for weights in get_args(Weighting) for game in get_args(Game))
+    },
     "distributed": DistributedReward,
     "diagnosis": Diagnosis,
     "partial_credit": PartialCredit,

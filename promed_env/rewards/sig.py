@@ -92,8 +92,9 @@ class SIG(RewardTerm):
 
     @property
     def name(self) -> str:
-        """Either `sig` or `sig_` with the weighting."""
-        return "sig" if self.weights == "softmax" else f"sig_{self.weights}"
+        """`sig`, then the weighting unless it is softmax and the game unless it is "all": `sig_signed_presentation`."""
+        weights = "" if self.weights == "softmax" else f"_{self.weights}"
+        return f"sig{weights}" + ("" if self.game == "all" else f"_{self.game}")
 
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """SIG of one turn."""
