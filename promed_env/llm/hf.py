@@ -2,7 +2,8 @@
 
 The decoding loop is our own, because it gives every dialogue a random generator of its own: what is sampled for one
 does not depend on what else is in the batch. Batches are packed by tokens, the longest dialogues first, and padded on
-the left, so that the next token stands last in every row.
+the left, so that the next token stands last in every row. Texts to be rated that begin alike are read as a tree
+(`prefixes`), each shared token once.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from promed_env.errors import BackendError
 from promed_env.llm.base import PREFIX, Completion, Likelihood, Messages, check_choices, seeds_for
+from promed_env.llm.prefixes import distinct_tokens, packs
 from promed_env.llm.tokens import choice_tokens, encode, prompt_tokens
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HFModel", "load_hf", "smollm2_path", "trainable"]
 
+_TREE = 1024  # tokens read as one tree: attention over a longer one costs more than its shared tokens save
+_WORTH = 0.7  # share of distinct tokens below which a tree is worth its mask
 _SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -166,13 +170,9 @@ class HFModel:
             for messages, choice in zip(batch, choices, strict=True)
         ]
         found: list[NDArray[np.float64]] = [np.empty(0)] * len(rows)
-        with self._torch.inference_mode():
-            for members in self._packed(rows):
-                ids, mask = self._padded([rows[index] for index in members])
-                logits = self._forward(ids, mask, logits_to_keep=1).logits[:, -1].double().cpu()
-                for row, index in enumerate(members):
-                    own = logits[row, choices[index].letters]
-                    found[index] = self._torch.log_softmax(own, -1).numpy()
+        for index, logits in self._after(rows, [1] * len(rows)):
+            own = logits[-1, choices[index].letters].double().cpu()
+            found[index] = self._torch.log_softmax(own, -1).numpy()
         return found
 
     def logprob(self, contexts: Sequence[Messages], continuations: Sequence[str]) -> list[Likelihood]:
@@ -182,29 +182,64 @@ class HFModel:
             raise ValueError(f"cannot rate an empty text: {empty[0]!r}")
         rows = [prompt_tokens(self.tokenizer, messages) + tail for messages, tail in zip(contexts, tails, strict=True)]
         found = [Likelihood(0.0, 0.0)] * len(rows)
-        with self._torch.inference_mode():
-            for members in self._packed(rows):
-                ids, mask = self._padded([rows[index] for index in members])
-                longest = max(len(tails[index]) for index in members)
-                logits = self._forward(ids, mask, logits_to_keep=longest + 1).logits[:, :-1].float()
-                told = self._torch.log_softmax(logits, -1).gather(-1, ids[:, -longest:, None])[..., 0].double().cpu()
-                for row, index in enumerate(members):
-                    own = told[row, longest - len(tails[index]) :]
-                    found[index] = Likelihood(float(own.sum()), float(own.mean()))
+        for index, logits in self._after([row[:-1] for row in rows], [len(tail) for tail in tails]):
+            own = self._torch.tensor(tails[index], device=logits.device)[:, None]
+            told = self._torch.log_softmax(logits.float(), -1).gather(-1, own).double().cpu()
+            found[index] = Likelihood(float(told.sum()), float(told.mean()))
         return found
+
+    def _after(self, rows: Sequence[list[int]], last: Sequence[int]) -> Iterator[tuple[int, torch.Tensor]]:
+        """For each row the logits of what follows each of its last tokens, (last, vocabulary); in any order.
+
+        Rows that begin alike are read as a tree; rows that do not, side by side.
+        """
+        shared = len(rows) > 1 and distinct_tokens(rows) <= _WORTH * sum(map(len, rows))
+        with self._torch.inference_mode():
+            yield from self._in_trees(rows, last) if shared else self._in_batches(rows, last)
+
+    def _in_batches(self, rows: Sequence[list[int]], last: Sequence[int]) -> Iterator[tuple[int, torch.Tensor]]:
+        for members in self._packed(rows):
+            ids, mask = self._padded([rows[index] for index in members])
+            longest = max(last[index] for index in members)
+            logits = self._forward(ids, mask, logits_to_keep=longest).logits
+            for row, index in enumerate(members):
+                yield index, logits[row, longest - last[index] :]
+
+    def _in_trees(self, rows: Sequence[list[int]], last: Sequence[int]) -> Iterator[tuple[int, torch.Tensor]]:
+        torch, device = self._torch, self.model.device
+        self._check_length(max(map(len, rows)))
+        for pack in packs(rows, min(self.max_batch_tokens, _TREE)):
+            ends = [path[-last[index] :] for index, path in zip(pack.members, pack.paths, strict=True)]
+            needed, places = np.unique(np.concatenate(ends), return_inverse=True)
+            mask = torch.zeros((1, 1, *pack.attends.shape), dtype=self.model.dtype, device=device)
+            mask.masked_fill_(~torch.tensor(pack.attends, device=device), torch.finfo(self.model.dtype).min)
+            logits = self.model(
+                input_ids=torch.tensor(pack.ids, device=device)[None],
+                attention_mask=mask,
+                position_ids=torch.tensor(pack.depths, device=device)[None],
+                logits_to_keep=torch.tensor(needed, device=device),
+            ).logits[0]
+            start = 0
+            for index, end in zip(pack.members, ends, strict=True):
+                yield index, logits[torch.tensor(places[start : start + len(end)], device=device)]
+                start += len(end)
 
     def _packed(self, rows: Sequence[list[int]], more: int = 0) -> Iterator[list[int]]:
         """Indexes of rows in batches of at most `max_batch_tokens`, each row `more` tokens longer; longest first."""
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
-        if order and self._longest is not None and (need := len(rows[order[0]]) + more) > self._longest:
-            raise BackendError(
-                f"{self.name} reads at most {self._longest} tokens; a dialogue needs {need}, {more} of them to be "
-                "generated: use fewer questions, fewer new tokens or another model"
-            )
+        if order:
+            self._check_length(len(rows[order[0]]), more)
         while order:
             count = max(1, self.max_batch_tokens // (len(rows[order[0]]) + more))
             yield order[:count]
             order = order[count:]
+
+    def _check_length(self, longest: int, more: int = 0) -> None:
+        if self._longest is not None and longest + more > self._longest:
+            raise BackendError(
+                f"{self.name} reads at most {self._longest} tokens; a dialogue needs {longest + more}, {more} of them "
+                "to be generated: use fewer questions, fewer new tokens or another model"
+            )
 
     def _padded(self, rows: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids and attention mask, (rows, longest), padded on the left."""
