@@ -15,7 +15,7 @@ __all__ = ["GrowingCache"]
 _ROOM = 32  # tokens
 
 
-class _GrowingLayer(DynamicLayer):
+class _GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is partly untyped
     """Keys and values as views, (B, heads, length, d), of buffers that double when they are full.
 
     Attributes:
@@ -23,6 +23,8 @@ class _GrowingLayer(DynamicLayer):
     """
 
     reading: torch.Tensor | None = None
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -37,7 +39,9 @@ class _GrowingLayer(DynamicLayer):
             old = (self.keys, self.values)
             heads, _, size = key_states.shape[1:]
             rows = len(self.keys) if length else len(key_states)
-            self._buffers = [states.new_empty(rows, heads, total + _ROOM, size) for states in (key_states, value_states)]
+            self._buffers = [
+                states.new_empty(rows, heads, total + _ROOM, size) for states in (key_states, value_states)
+            ]
             if length:
                 for buffer, kept in zip(self._buffers, old, strict=True):
                     buffer[:, :, :length] = kept
@@ -56,7 +60,7 @@ class _GrowingLayer(DynamicLayer):
         self._buffers = []
 
 
-class GrowingCache(Cache):
+class GrowingCache(Cache):  # type: ignore[misc]
     """A cache of such layers, empty at first."""
 
     def __init__(self) -> None:

@@ -12,7 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import torch
 from datasets import Dataset
 from torch.utils.tensorboard import SummaryWriter
 from transformers.integrations import TensorBoardCallback
@@ -22,6 +24,7 @@ from promed_agents.chat import Dialogue, read_chat
 from promed_agents.chat_format import ChatFormat
 from promed_agents.evaluate import Setting
 from promed_agents.models import Lora, check_folder, load_model
+from promed_agents.scored_positions import scoring_only
 from promed_agents.validation import PlaysValidation, Validation, schedule
 from promed_env.case import Case
 
@@ -90,7 +93,14 @@ class SFTSettings:
 
 
 class _Trainer(PlaysValidation, SFTTrainer):  # type: ignore[misc]  # trl is untyped
-    pass
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """TRL's loss; only the doctor's tokens are projected on the vocabulary."""
+        labels = inputs["labels"][:, 1:]
+        scored = labels != -100
+        positions = torch.nn.functional.pad(scored, (0, 1))
+        given = {name: value for name, value in inputs.items() if name != "labels"}
+        with scoring_only(self.accelerator.unwrap_model(model), positions):
+            return super().compute_loss(model, given | {"shift_labels": labels[scored][None]}, *args, **kwargs)
 
 
 def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, quiet: bool = False) -> dict[str, float]:

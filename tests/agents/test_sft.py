@@ -82,6 +82,31 @@ def test_the_trainer_gives_other_tokens_no_gradient(plans):
     assert not touched[:, -1].any()
 
 
+def test_the_loss_and_its_gradient_are_the_librarys(doctor, plans, tmp_path, monkeypatch):
+    """The one that is worked out over the doctor's tokens alone."""
+    from promed_agents.sft import _Trainer
+    from trl import SFTTrainer
+
+    found = []
+
+    def both(self, model, inputs, *args, **kwargs):
+        for owner in (_Trainer, SFTTrainer):
+            loss = ours(self, model, dict(inputs)) if owner is _Trainer else theirs(self, model, dict(inputs))
+            model.zero_grad()
+            loss.backward()
+            found.append((loss.detach(), torch.cat([p.grad.flatten().clone() for p in model.parameters()])))
+        model.zero_grad()
+        return ours(self, model, dict(inputs), *args, **kwargs)
+
+    ours, theirs = _Trainer.compute_loss, SFTTrainer.compute_loss
+    monkeypatch.setattr(_Trainer, "compute_loss", both)
+    fine_tune(settings(plans, epochs=0.5), tmp_path, quiet=True)
+    (loss, gradient), (expected, expected_gradient) = found[:2]
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(gradient, expected_gradient, atol=1e-6, rtol=1e-4)
+    assert expected_gradient.abs().max() > 0
+
+
 @pytest.mark.parametrize(
     ("answers", "last"), [("stated", "answer: D (confidence: 0.90)"), ("key", "answer: D"), ("words", "answer: {text}")]
 )

@@ -201,6 +201,23 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(trained, tmp_path):
         torch.testing.assert_close(whole[name], resumed[name], atol=1e-6, rtol=1e-5)
 
 
+def test_a_run_ends_when_it_has_taken_its_environment_steps_also_when_it_was_resumed(tmp_path):
+    chosen = settings(updates=12, evaluations=6, environment_steps=50, schedule="constant")
+    train(chosen, tmp_path / "whole", quiet=True)
+    newest = max((tmp_path / "whole").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    history = json.loads((newest / "trainer_state.json").read_text())["log_history"]
+    taken = [entry["rollouts/environment_steps"] for entry in history if "rollouts/environment_steps" in entry]
+    assert taken[-2] < 50 <= taken[-1]
+    assert history[-1]["step"] < 12
+    assert "eval_accuracy" in history[-1]
+    (tmp_path / "again").mkdir()
+    oldest = min((tmp_path / "whole").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    assert oldest != newest
+    shutil.copytree(oldest, tmp_path / "again" / oldest.name)
+    train(chosen, tmp_path / "again", resume=True, quiet=True)
+    assert (tmp_path / "again" / newest.name).is_dir()
+
+
 def test_it_learns_what_pays(tmp_path):
     """Few questions and valid turns are paid, which a tiny model learns in seconds: no sign is wrong."""
     chosen = settings(
@@ -271,6 +288,8 @@ def test_bad_input_is_refused(trained, tmp_path):
         ({"micro_batch": 5}, "divide the 6 rollouts"),
         ({"vllm": "yes"}, "colocate or server"),
         ({"kl": -1.0}, "at least 0"),
+        ({"schedule": "cosine"}, "linear or constant"),
+        ({"environment_steps": 0}, "at least 1"),
     ]:
         with pytest.raises(ValueError, match=message):
             settings(**changes)

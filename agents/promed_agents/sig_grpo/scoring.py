@@ -1,9 +1,8 @@
 """Log-probabilities of dialogues, at the price of the tokens that matter.
 
-In a batch of dialogues most positions are padding or the patient's words. TRL pads all dialogues to one length and, but
-for its kernels on GPUs, projects every position on the vocabulary. Here dialogues of like length are read together,
-without the padding they do not need, and only the doctor's tokens are projected. The figures are the same (the tests
-compare them).
+In a batch of dialogues most positions are padding or the patient's words. TRL pads all dialogues to one length; here
+those of like length are read together, without the padding they do not need, and only the doctor's tokens are projected
+on the vocabulary. The figures are the same (the tests compare them).
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+
+from promed_agents.scored_positions import scoring_only
 
 __all__ = ["ScoresDoctorTokens"]
 
@@ -22,7 +23,6 @@ class ScoresDoctorTokens:
     """A mixin for `trl.GRPOTrainer`, to be named before it."""
 
     _scored: torch.Tensor | None = None
-    _positions: torch.Tensor | None = None
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         self._scored = inputs["completion_mask"] * inputs["tool_mask"]
@@ -47,41 +47,30 @@ class ScoresDoctorTokens:
         if compute_aux_loss or any(value is not None for value in images.values()):
             raise ValueError("SIG-GRPO trains language models that read text and are not mixtures of experts")
         scored = torch.zeros_like(attention_mask, dtype=torch.bool)
-        scored[:, -logits_to_keep:] = (attention_mask[:, -logits_to_keep:] if self._scored is None else self._scored) > 0
+        scored[:, -logits_to_keep:] = (
+            attention_mask[:, -logits_to_keep:] if self._scored is None else self._scored
+        ) > 0
         log_probs = torch.zeros(input_ids.shape, device=input_ids.device)
         entropies = torch.zeros_like(log_probs)
-        hook = self._backbone(model).register_forward_hook(self._keep_positions)
-        try:
-            for rows in _alike(attention_mask, batch_size or len(input_ids)):
-                first, last = _span(attention_mask[rows])
-                labels = input_ids[rows, first:last]
-                wanted = scored[rows, first:last]
-                wanted[:, 0] = False  # nothing stands before it
-                self._positions = wanted.roll(-1, dims=1)
-                with self.accelerator.autocast():  # type: ignore[attr-defined]
-                    found = model(
-                        input_ids=labels,
-                        attention_mask=attention_mask[rows, first:last],
-                        shift_labels=labels[wanted][None],
-                        fused_lm_head=True,
-                    )
-                row, column = wanted.nonzero(as_tuple=True)
-                places = rows[row], column + first
-                log_probs = log_probs.index_put(places, found.log_probs[0].float())
-                entropies = entropies.index_put(places, found.entropy[0].detach().float())
-        finally:
-            hook.remove()
+        inner = self.accelerator.unwrap_model(model)  # type: ignore[attr-defined]
+        for rows in _alike(attention_mask, batch_size or len(input_ids)):
+            first, last = _span(attention_mask[rows])
+            ids = input_ids[rows, first:last]
+            wanted = scored[rows, first:last]
+            wanted[:, 0] = False  # nothing stands before it
+            with scoring_only(inner, wanted.roll(-1, dims=1)), self.accelerator.autocast():  # type: ignore[attr-defined]
+                found = model(
+                    input_ids=ids,
+                    attention_mask=attention_mask[rows, first:last],
+                    shift_labels=ids[wanted][None],
+                    fused_lm_head=True,
+                )
+            row, column = wanted.nonzero(as_tuple=True)
+            places = rows[row], column + first
+            log_probs = log_probs.index_put(places, found.log_probs[0].float())
+            entropies = entropies.index_put(places, found.entropy[0].detach().float())
         kept = slice(-logits_to_keep, None)
         return log_probs[:, kept], entropies[:, kept] if compute_entropy else None, None
-
-    def _backbone(self, model: Any) -> Any:
-        inner = self.accelerator.unwrap_model(model)  # type: ignore[attr-defined]
-        return getattr(inner, "get_base_model", lambda: inner)().base_model
-
-    def _keep_positions(self, module: Any, arguments: Any, output: Any) -> Any:
-        """Of the hidden states (B, T, d) only those whose next token is scored, (1, n, d)."""
-        output.last_hidden_state = output.last_hidden_state[self._positions][None]
-        return output
 
 
 def _alike(attention_mask: torch.Tensor, most: int) -> list[torch.Tensor]:

@@ -22,11 +22,13 @@ class GRPOSettings:
         advantage: One of `advantages.ESTIMATORS`.
         advantage_options: Keyword arguments of the estimator, such as {"discount": 0.9}.
         updates: Optimiser steps.
+        environment_steps: Turns of the doctor after which the run ends, if that comes first; None for no limit.
         cases: Cases an update.
         group_size: Rollouts a case.
         micro_batch: Rollouts a process computes the loss of at once; None for all of an update.
         iterations: Optimiser passes over the rollouts of an update.
-        learning_rate: Highest; it falls to 0 linearly.
+        learning_rate: Highest.
+        schedule: "linear" if it falls to 0 over the updates, or "constant".
         kl: Weight of the KL divergence from the first model; the paper uses 0.04.
         clip: How far a ratio may move from 1.
         entropy: Weight of an entropy bonus.
@@ -50,11 +52,13 @@ class GRPOSettings:
     advantage: str = "return_to_go"
     advantage_options: Mapping[str, float | str] = field(default_factory=dict)
     updates: int = 200
+    environment_steps: int | None = None
     cases: int = 16
     group_size: int = 8
     micro_batch: int | None = None
     iterations: int = 1
     learning_rate: float = 1e-4
+    schedule: str = "linear"
     kl: float = 0.0
     clip: float = 0.2
     entropy: float = 0.0
@@ -81,6 +85,10 @@ class GRPOSettings:
         for name in ("updates", "cases", "iterations", "max_new_tokens", "validation_episodes", "evaluations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.schedule not in ("linear", "constant"):
+            raise ValueError(f"schedule must be linear or constant, got {self.schedule!r}")
+        if self.environment_steps is not None and self.environment_steps < 1:
+            raise ValueError(f"environment_steps must be at least 1, got {self.environment_steps}")
         for name in ("learning_rate", "temperature"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")

@@ -35,6 +35,7 @@ from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import PROVENANCE, check_folder, load_model
 from promed_agents.rollout import Rollout, play
 from promed_agents.sig_grpo.advantages import ESTIMATORS, HINDSIGHT
+from promed_agents.sig_grpo.budget import EnvironmentSteps
 from promed_agents.sig_grpo.scoring import ScoresDoctorTokens
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.validation import PlaysValidation, Validation, schedule, summary_of
@@ -96,7 +97,10 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
                 processing_class=tokenizer,
                 rollout_func=_rollout,
                 peft_config=None if settings.lora is None else settings.lora.config(),
-                callbacks=[TensorBoardCallback(SummaryWriter(str(folder / "logs")))],
+                callbacks=[
+                    TensorBoardCallback(SummaryWriter(str(folder / "logs"))),
+                    EnvironmentSteps(settings.environment_steps),
+                ],
             )
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -144,6 +148,9 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
 
     def _log_rollouts(self, rewards: list[list[float]], groups: NDArray[np.int64]) -> None:
         figures = gather_object([summary_of(self.rollouts)])
+        counter = next(each for each in self.callback_handler.callbacks if isinstance(each, EnvironmentSteps))
+        counter.taken += sum(map(len, rewards))
+        self._metrics["train"]["rollouts/environment_steps"].append(float(counter.taken))
         for name in figures[0]:
             self._metrics["train"][f"rollouts/{name}"].append(float(np.mean([each[name] for each in figures])))
         returns = np.array([sum(own) for own in rewards])
@@ -226,7 +233,8 @@ def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRP
         num_iterations=settings.iterations,
         max_completion_length=settings.max_new_tokens,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
+        lr_scheduler_type=settings.schedule,
+        restore_callback_states_from_checkpoint=True,
         beta=settings.kl,
         epsilon=settings.clip,
         entropy_coef=settings.entropy,

@@ -1,0 +1,32 @@
+"""How many environment steps a run may learn from: the measure by which learners are compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+__all__ = ["EnvironmentSteps"]
+
+
+class EnvironmentSteps(TrainerCallback, ExportableState):  # type: ignore[misc]  # transformers is partly untyped
+    """Counts the turns of the doctor, and ends the run, with a last validation, once there are enough.
+
+    Attributes:
+        most: Turns after which the run ends; None for no limit.
+        taken: Turns so far, those of a run that is resumed included.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        """Begin to count."""
+        self.most, self.taken = most, 0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer after each update."""
+        if self.most is not None and self.taken >= self.most:
+            control.should_training_stop = control.should_evaluate = control.should_save = True
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"args": {"most": self.most}, "attributes": {"taken": self.taken}}
