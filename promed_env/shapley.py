@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from promed_env.beliefs import Belief, TableBelief, key_columns, key_log_probability
+from promed_env.beliefs import Belief, TableBelief, characteristic, key_columns
 from promed_env.case import Case, Game, ShapleyAnnotation
 
 __all__ = ["ShapleyEstimate", "ValueFunction", "annotate", "case_shapley", "shapley_values", "table_shapley"]
@@ -341,7 +341,7 @@ def case_shapley(
     def value_fn(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         facts = np.tile(base, (len(coalitions), 1))
         facts[:, players] |= coalitions
-        return key_log_probability(case, belief(case, facts))
+        return characteristic(belief, case, facts)
 
     estimate = shapley_values(
         value_fn, len(players), budget=budget, method=method, seed=seed, target_stderr=target_stderr

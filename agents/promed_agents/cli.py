@@ -24,6 +24,7 @@ from rich.text import Text
 
 import promed_env
 from promed_agents.cli_common import fail as _fail
+from promed_agents.cli_curate import curate_command
 from promed_agents.cli_data import datasets_app
 from promed_agents.cli_llm import grpo_command, sft_command
 from promed_agents.compare import compare, counterpart, gaps_closed, read_earlier, setting_changes
@@ -114,6 +115,10 @@ def evaluate_command(
         list[str] | None,
         typer.Option(help=f"What an answer is based on: {', '.join(INFORMATION)}; repeat for several."),
     ] = None,
+    tracker: Annotated[
+        str | None,
+        typer.Option(help="Which facts count as known: disclosed (default) or understanding:MODEL[,checker=model]."),
+    ] = None,
     compare_dir: Annotated[
         Path | None,
         typer.Option("--compare", help="Folder of an earlier run on the same cases, to compare with case by case."),
@@ -140,6 +145,7 @@ def evaluate_command(
                 int(initial) if initial.isdecimal() else initial,
                 seed,
                 level,  # type: ignore[arg-type]  # checked by Setting
+                tracker,
             )
             for level in dict.fromkeys(information or ("interactive",))
         ]
@@ -446,6 +452,7 @@ def train_command(
     console.print(Text(f"written to {checkpoint}\nplay it: promed evaluate {env_id} --agent sb3:{out}"))
 
 
+app.command("curate", no_args_is_help=True)(curate_command)
 app.command("sft", no_args_is_help=True)(sft_command)
 app.command("grpo", no_args_is_help=True)(grpo_command)
 app.add_typer(datasets_app, name="datasets")

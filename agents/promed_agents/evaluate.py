@@ -58,6 +58,7 @@ RESULTS_VERSION = 1
 """`schema_version` of the result file."""
 
 _BATCH = 64
+_GIVEN = ("patient", "show_options", "tracker")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Setting:
         information: What the doctor may base its answer on. "none": question and options only; "initial": the
             presentation too; "full": all facts, stated in the presentation; with these three it answers at once.
             "interactive": the presentation, and what asking brings out.
+        tracker: Which facts count as known, as "understanding:MODEL"; None for those that replies disclosed.
 
     Raises:
         ValueError: There is no such information level.
@@ -94,6 +96,7 @@ class Setting:
     initial: str | int = "dataset"
     seed: int = 0
     information: Information = "interactive"
+    tracker: str | None = None
 
     def __post_init__(self) -> None:
         if self.information not in INFORMATION:
@@ -140,7 +143,7 @@ class Setting:
 
     def given(self) -> dict[str, Any]:
         """Keyword arguments of the environment in which it differs from its own defaults."""
-        return {name: getattr(self, name) for name in ("patient", "show_options") if getattr(self, name) is not None}
+        return {name: getattr(self, name) for name in _GIVEN if getattr(self, name) is not None}
 
     def make(self, cases: CaseDataset | GeneratedDataset, num_envs: int | None = None) -> ConsultationVectorEnv:
         """A vector environment of these cases: one slot a case, or `num_envs`."""

@@ -38,14 +38,14 @@ class _GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is part
         if not self._buffers or self._buffers[0].shape[-2] < total:
             old = (self.keys, self.values)
             heads, _, size = key_states.shape[1:]
-            rows = len(self.keys) if length else len(key_states)
+            height = len(self.keys) if length else len(key_states)
             self._buffers = [
-                states.new_empty(rows, heads, total + _ROOM, size) for states in (key_states, value_states)
+                states.new_empty(height, heads, total + _ROOM, size) for states in (key_states, value_states)
             ]
             if length:
                 for buffer, kept in zip(self._buffers, old, strict=True):
                     buffer[:, :, :length] = kept
-        rows = slice(None) if self.reading is None else self.reading
+        rows: Any = slice(None) if self.reading is None else self.reading
         if self.reading is not None:
             for buffer in self._buffers:
                 buffer[:, :, length:total] = 0.0

@@ -1,7 +1,8 @@
 """Beliefs: who would answer what, knowing a set of facts.
 
 A belief maps (case, coalitions of facts) to log p(option | facts). It is what Shapley values, information gain and
-planning are computed from. `evidence` reads the table that a case carries, `knowledge` a public knowledge base.
+planning are computed from. `evidence` reads the table that a case carries, `knowledge` a public knowledge base, `lm`
+asks a language model.
 """
 
 from __future__ import annotations
@@ -14,8 +15,18 @@ from numpy.typing import NDArray
 
 from promed_env.beliefs.evidence import EvidenceBelief
 from promed_env.case import Case
+from promed_env.llm import BACKENDS
 
-__all__ = ["Belief", "EvidenceBelief", "TableBelief", "key_columns", "key_log_probability", "make_belief", "posteriors"]
+__all__ = [
+    "Belief",
+    "EvidenceBelief",
+    "TableBelief",
+    "characteristic",
+    "key_columns",
+    "key_log_probability",
+    "make_belief",
+    "posteriors",
+]
 
 
 @runtime_checkable
@@ -55,6 +66,15 @@ def key_log_probability(case: Case, log_probabilities: NDArray[np.float64]) -> N
     return summed
 
 
+def characteristic(belief: Belief, case: Case, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The game of a case, (m, n_facts) bool -> v (m,), in nats: the belief's own `value`, or log p(key | facts)."""
+    value = getattr(belief, "value", None)
+    found: NDArray[np.float64] = (
+        key_log_probability(case, belief(case, coalitions)) if value is None else value(case, coalitions)
+    )
+    return found
+
+
 def posteriors(belief: Belief, cases: Sequence[Case], known: Sequence[frozenset[int]]) -> list[NDArray[np.float64]]:
     """The belief after each of many dialogues, in one call where the belief offers `batch(cases, coalitions)`.
 
@@ -81,7 +101,8 @@ def make_belief(belief: str | Belief | None) -> Belief | None:
     """Resolve a belief given by name.
 
     Args:
-        belief: "evidence", "knowledge", an object with the `Belief` interface, or None for no belief.
+        belief: "evidence", "knowledge", a language model (`promed_env.beliefs.lm.make_lm_belief`), an object with the
+            `Belief` interface, or None for no belief.
 
     Raises:
         ValueError: The name is unknown.
@@ -97,6 +118,11 @@ def make_belief(belief: str | Belief | None) -> Belief | None:
         from promed_env.beliefs.knowledge import KnowledgeBelief
 
         return KnowledgeBelief()
+    if belief.partition("(")[2].partition(":")[0] in BACKENDS or belief.partition(":")[0] in BACKENDS:
+        from promed_env.beliefs.lm import make_lm_belief
+
+        return make_lm_belief(belief)
     raise ValueError(
-        f"unknown belief {belief!r}; expected 'evidence', 'knowledge', an object with the Belief interface, or None"
+        f"unknown belief {belief!r}; expected 'evidence', 'knowledge', a language model such as 'hf:PATH' or "
+        "'answer_text(hf:PATH)', an object with the Belief interface, or None"
     )

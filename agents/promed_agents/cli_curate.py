@@ -1,0 +1,164 @@
+"""`promed curate`: from full vignette questions to cases that can be played."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from promed_agents.cli_common import fail
+from promed_env.case import Case
+from promed_env.datasets.curation import (
+    PRESENTATIONS,
+    SOURCE_FORMATS,
+    CaseCounts,
+    Curated,
+    CurationReport,
+    LanguageModelSplitter,
+    RuleSplitter,
+    Splitter,
+    curate,
+)
+from promed_env.datasets.jsonl import read_rows, write_jsonl
+from promed_env.errors import DatasetError, ProMedError
+from promed_env.llm import make_llm
+
+__all__ = ["curate_command"]
+
+_FORMATS = "; ".join(f"{name}: {chosen.fields}" for name, chosen in SOURCE_FORMATS.items())
+_PRESENTATIONS = "; ".join(f"{name}: {what}" for name, what in PRESENTATIONS.items())
+
+Finished = list[tuple[Case, CaseCounts]]
+
+
+def curate_command(
+    file: Annotated[Path, typer.Argument(help="Questions with their vignettes: JSON Lines, or one JSON array.")],
+    out: Annotated[Path, typer.Option(help="File of cases to write; must not exist yet.")],
+    format: Annotated[str, typer.Option(help=f"The fields of a row. {_FORMATS}.")] = "medqa",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Language model that splits the sentences, such as hf:smollm2 or openai:NAME; every sentence is "
+            "checked, and where the check fails the rules' split is taken and counted. Default: rules, no model."
+        ),
+    ] = None,
+    presentation: Annotated[str, typer.Option(help=f"What the patient says first. {_PRESENTATIONS}.")] = "first",
+    limit: Annotated[int | None, typer.Option(min=1, help="Curate the first N rows only. Default: all.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a stopped run with a model.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Make cases that can be played of full vignette questions: who the patient is, atomic facts, and the question.
+
+    The final question is split from the vignette, the vignette into self-contained facts ("denies fever or chills"
+    gives two denials); nothing is invented and nothing lost. Rows with defects are flagged, never dropped.
+
+    Example: promed curate medqa.jsonl --format medqa --out cases.jsonl
+    then: promed evaluate ProMed-MedQA-v0 --dataset cases.jsonl --reward diagnosis
+
+    From Python: gym.make("ProMed-MedQA-v0", dataset="cases.jsonl", reward="diagnosis"). CMB's questions are played
+    in ProMed-CMB-v0.
+    """
+    console = Console()
+    try:
+        if out.exists():
+            raise DatasetError(f"{out}: exists already; remove it or give another --out")
+        if not out.parent.is_dir():
+            raise DatasetError(f"{out}: the folder {out.parent} does not exist; create it first")
+        for given, known in ((format, SOURCE_FORMATS), (presentation, PRESENTATIONS)):
+            if given not in known:
+                raise DatasetError(f"unknown name {given!r}; known are {', '.join(known)}")
+        rows = read_rows(file)[:limit]
+        splitter: Splitter = RuleSplitter() if model is None else LanguageModelSplitter(make_llm(model))
+        settings = {
+            "format": format,
+            "presentation": presentation,
+            "splitter": splitter.name,
+            "rows": hashlib.sha256(json.dumps([row.fields for row in rows]).encode()).hexdigest(),
+        }
+        # Rules take seconds for a thousand rows; only a model's work is worth keeping half done.
+        kept = None if model is None else out.with_name(f".{out.name}.partial")
+        done = [] if kept is None else _begin(kept, settings, resume)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=quiet) as progress:
+            task = progress.add_task("curating", total=len(rows), completed=len(done))
+            log = None if kept is None else kept.open("a", encoding="utf-8")
+            try:
+
+                def finished(case: Case, counts: CaseCounts) -> None:
+                    if log is not None:
+                        _keep(log, {"case": case.to_json(), "counts": counts})
+                    progress.advance(task)
+
+                made = curate(rows, format, splitter=splitter, presentation=presentation, done=done, on_case=finished)
+            finally:
+                if log is not None:
+                    log.close()
+        write_jsonl(made.cases, out)
+        if kept is not None:
+            kept.unlink()
+    except KeyboardInterrupt:
+        fail(RuntimeError("stopped" if model is None else "stopped; continue with the same command and --resume"))
+    except (ProMedError, ValueError, OSError) as error:
+        fail(error)
+    _tell(console, made, out, model is not None)
+
+
+def _begin(kept: Path, settings: dict[str, str], resume: bool) -> Finished:
+    """What an earlier run finished; without one, its file is begun."""
+    if not kept.exists():
+        with kept.open("w", encoding="utf-8") as file:
+            _keep(file, settings)
+        return []
+    if not resume:
+        raise DatasetError(f"{kept}: a stopped run left this; continue it with --resume, or remove it")
+    lines = kept.read_bytes().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith(b"\n")]  # a kill may have cut the last one
+    if not whole or json.loads(whole[0]) != settings:
+        raise DatasetError(f"{kept}: was begun on other rows or with other options; repeat them, or remove it")
+    with kept.open("r+b") as file:
+        file.truncate(sum(map(len, whole)))
+    rows = [json.loads(line) for line in whole[1:]]
+    return [
+        (Case.from_json(row["case"]), CaseCounts(row["counts"][0], row["counts"][1], tuple(row["counts"][2])))
+        for row in rows
+    ]
+
+
+def _keep(file: IO[str], row: dict[str, Any]) -> None:
+    file.write(json.dumps(row) + "\n")
+    file.flush()
+
+
+def _tell(console: Console, made: Curated, out: Path, by_model: bool) -> None:
+    report = made.report
+    table = Table(show_header=False, box=None, title=f"{len(made.cases)} cases, split by {report.splitter}")
+    for name, value in _summary(report, by_model):
+        table.add_row(name, value)
+    console.print(table)
+    environment = "ProMed-CMB-v0" if made.cases[0].language == "zh" else "ProMed-MedQA-v0"
+    console.print(Text(f"{out}: for research, not for care; the licence is the source file's"))
+    console.print(Text(f"play it: promed evaluate {environment} --dataset {out} --reward diagnosis"))
+
+
+def _summary(report: CurationReport, by_model: bool) -> Sequence[tuple[str, str]]:
+    low, middle, high = np.quantile(report.facts, [0.05, 0.5, 0.95])
+    rows = [
+        ("facts a case", f"mean {np.mean(report.facts):.1f}, median {middle:.0f}, 5 to 95%: {low:.0f} to {high:.0f}"),
+        ("sentences", f"{report.sentences}"),
+        ("rows that ask nothing at the end", f"{report.unasked}"),
+        ("flagged", ", ".join(f"{flag} {n}" for flag, n in report.flags.items()) or "none"),
+    ]
+    if by_model:
+        refused = sum(report.refused.values())
+        reasons = ", ".join(f"{reason} {n}" for reason, n in report.refused.items())
+        rows.append(("sentences left to the rules", f"{refused} of {report.sentences} ({reasons})"))
+    return rows
