@@ -68,7 +68,7 @@ def test_players_who_are_alike_share_a_majority_vote_equally(n: int) -> None:
     np.testing.assert_allclose(values, np.full(n, 1 / n))
 
 
-@pytest.mark.parametrize("method", ["exact", "permutation", "kernel"])
+@pytest.mark.parametrize("method", ["exact", "permutation", "kernel", "gaussian"])
 def test_a_player_who_adds_nothing_gets_nothing(method: Any) -> None:
     game = game_of(2, n=9)
     estimate = shapley_values(lambda c: game(c[:, :9]), 10, budget=1024, method=method)
@@ -128,7 +128,7 @@ def test_standard_errors_cover_the_true_values_about_as_often_as_they_should(met
     assert 0.7 < np.sqrt(np.mean(z**2)) < 1.3  # errors are neither larger nor smaller than stated
 
 
-@pytest.mark.parametrize("method", ["exact", "permutation", "kernel"])
+@pytest.mark.parametrize("method", ["exact", "permutation", "kernel", "gaussian"])
 def test_every_method_is_efficient_within_budget_and_evaluates_no_coalition_twice(method: Any) -> None:
     seen: list[bytes] = []
     game = game_of(3)
@@ -144,7 +144,7 @@ def test_every_method_is_efficient_within_budget_and_evaluates_no_coalition_twic
     assert estimate.values.sum() == pytest.approx(ends[1] - ends[0], abs=1e-9)
 
 
-@pytest.mark.parametrize("method", ["permutation", "kernel"])
+@pytest.mark.parametrize("method", ["permutation", "kernel", "gaussian"])
 def test_sampling_stops_at_the_target_standard_error_and_is_repeatable(method: Any) -> None:
     game = game_of(4)
     loose = shapley_values(game, 10, budget=1000, method=method, seed=1, target_stderr=0.2)
@@ -155,20 +155,21 @@ def test_sampling_stops_at_the_target_standard_error_and_is_repeatable(method: A
     assert again.values.tolist() == loose.values.tolist()
 
 
-@pytest.mark.parametrize("method", ["permutation", "kernel"])
+@pytest.mark.parametrize("method", ["permutation", "kernel", "gaussian"])
 def test_a_small_game_ends_when_every_coalition_is_known(method: Any) -> None:
     estimate = shapley_values(game_of(1, n=5), 5, budget=10_000, method=method)
     assert estimate.evaluations <= 32
 
 
-@pytest.mark.parametrize("method", ["permutation", "kernel"])
+@pytest.mark.parametrize("method", ["permutation", "kernel", "gaussian"])
 def test_one_player_gets_everything(method: Any) -> None:
     assert shapley_values(lambda c: 3.0 * c[:, 0] + 1, 1, method=method).values.tolist() == [3.0]
 
 
-def test_auto_is_exact_where_it_fits_and_the_kernel_beyond() -> None:
+def test_auto_is_exact_where_it_fits_the_gaussian_where_evaluations_are_dear_and_the_kernel_beyond() -> None:
     assert shapley_values(game_of(0), 10, budget=1024).method == "exact"
     assert shapley_values(game_of(0), 10, budget=1023).method == "kernel"
+    assert shapley_values(game_of(0), 10, budget=40).method == "gaussian"
     assert shapley_values(lambda c: np.zeros(len(c)), 0).values.shape == (0,)
 
 
@@ -178,7 +179,8 @@ def test_auto_is_exact_where_it_fits_and_the_kernel_beyond() -> None:
         ({"n": -1}, "n >= 0 players, got -1"),
         ({"n": 3, "method": "magic"}, "unknown method 'magic'"),
         ({"n": 20, "method": "exact", "budget": 100}, "over the budget of 100"),
-        ({"n": 20, "method": "kernel", "budget": 41}, "budget of at least 42"),
+        ({"n": 20, "method": "gaussian", "budget": 21}, "at least 22 evaluations"),
+        ({"n": 20, "method": "kernel", "budget": 41}, "at least 42 evaluations"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:

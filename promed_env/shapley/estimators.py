@@ -1,40 +1,32 @@
-"""Shapley values of a cooperative game given by a vectorised characteristic function: exact, or sampled.
-
-`shapley_values` works on any game `value_fn: (m, n) bool -> (m,)`. `case_shapley` states the two games of a case
-(`docs/sig.md`): players are its facts and v(S) = log p(key | facts S), either from nothing ("all", the paper's) or
-given the presentation ("presentation": initial facts are always in and have value 0). `table_shapley` is the fast way
-for beliefs under which facts are independent given the option.
+"""Estimators of the Shapley values of any game `value_fn: (m, n) bool -> (m,)`: exact, or from some coalitions.
 
 Sources: L. S. Shapley (1953), "A value for n-person games"; antithetic permutations: Mitchell et al. (2022),
-https://arxiv.org/abs/2104.12199; paired KernelSHAP regression: Covert & Lee (2021), https://arxiv.org/abs/2012.01536.
+https://arxiv.org/abs/2104.12199; paired KernelSHAP regression: Covert & Lee (2021), https://arxiv.org/abs/2012.01536;
+the Gaussian process is `promed_env.shapley.gaussian`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from math import comb
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from promed_env.beliefs import Belief, TableBelief, characteristic, key_columns
-from promed_env.case import Case, Game, ShapleyAnnotation
+from promed_env.shapley.gaussian import gaussian_design, gaussian_process
 
-__all__ = ["ShapleyEstimate", "ValueFunction", "annotate", "case_shapley", "shapley_values", "table_shapley"]
+__all__ = ["DEFAULT_BUDGET", "MAX_EXACT", "Method", "ShapleyEstimate", "ValueFunction", "shapley_values"]
 
 ValueFunction = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
-Method = Literal["auto", "exact", "permutation", "kernel"]
+Method = Literal["auto", "exact", "permutation", "kernel", "gaussian"]
 
 DEFAULT_BUDGET = 1 << 16
-DEFAULT_PAIRS = 64
-_PAIR_CHUNK = 8
+MAX_EXACT = 24  # players: 2**24 values are 128 MiB
 _CHUNK = 1 << 15  # coalitions per call of the characteristic function
 _JACKKNIFE_GROUPS = 20
-_MAX_EXACT = 24  # 2**24 values are 128 MiB
+_DEAR = 512  # a budget so small says that evaluations are dear, and a Gaussian process makes the most of each
 
 
 @dataclass(frozen=True)
@@ -45,7 +37,7 @@ class ShapleyEstimate:
         values: phi, shape (n,), in the unit of the game.
         stderr: Standard error of each value, shape (n,); zero where exact.
         evaluations: Distinct coalitions evaluated.
-        method: "exact", "permutation" or "kernel".
+        method: "exact", "permutation", "kernel" or "gaussian".
     """
 
     values: NDArray[np.float64]
@@ -70,8 +62,9 @@ def shapley_values(
         n: Number of players.
         budget: Most distinct coalitions to evaluate.
         method: "exact" enumerates 2**n coalitions; "permutation" averages antithetic pairs of permutations; "kernel" is
-            paired KernelSHAP regression; "auto" is exact where 2**n fits the budget, and else kernel,
-            whose error is lower per evaluation (`benchmarks/core.py` prints both).
+            paired KernelSHAP regression; "gaussian" interpolates by a Gaussian process, at coalitions chosen for it;
+            "auto" is exact where 2**n fits the budget, else gaussian for budgets up to 512, which has the least error
+            per evaluation and a price that grows with their cube (`benchmarks/shapley.py`), and else kernel.
         seed: Seed or generator of the sampled methods.
         target_stderr: Stop sampling as soon as the largest standard error is at most this.
 
@@ -83,17 +76,20 @@ def shapley_values(
     """
     if n < 0:
         raise ValueError(f"a game needs n >= 0 players, got {n}")
-    if method not in ("auto", "exact", "permutation", "kernel"):
-        raise ValueError(f"unknown method {method!r}; expected 'auto', 'exact', 'permutation' or 'kernel'")
+    if method not in get_args(Method):
+        raise ValueError(f"unknown method {method!r}; expected one of {', '.join(get_args(Method))}")
     if method == "auto":
-        method = "exact" if n <= _MAX_EXACT and 1 << n <= budget else "kernel"
+        method = "exact" if n <= MAX_EXACT and 1 << n <= budget else "gaussian" if budget <= _DEAR else "kernel"
     if method == "exact":
-        if n > _MAX_EXACT or 1 << n > budget:
+        if n > MAX_EXACT or 1 << n > budget:
             raise ValueError(f"exact values of {n} players need 2**{n} evaluations, over the budget of {budget}")
         return _exact(value_fn, n)
-    if budget < 2 * n + 2:
-        raise ValueError(f"sampling {n} players needs a budget of at least {2 * n + 2} evaluations, got {budget}")
+    least = n + 2 if method == "gaussian" else 2 * n + 2
+    if budget < least:
+        raise ValueError(f"method {method!r} needs at least {least} evaluations for {n} players, got {budget}")
     game = _Memo(value_fn, n)
+    if method == "gaussian":
+        return _gaussian(game, n, budget, np.random.default_rng(seed), target_stderr)
     sample = _permutation if method == "permutation" else _kernel
     return sample(game, n, budget, np.random.default_rng(seed), target_stderr)
 
@@ -218,6 +214,19 @@ def _kernel(game: _Memo, n: int, budget: int, rng: np.random.Generator, target: 
     return ShapleyEstimate(phi, stderr, game.evaluations, "kernel")
 
 
+def _gaussian(game: _Memo, n: int, budget: int, rng: np.random.Generator, target: float | None) -> ShapleyEstimate:
+    """The coalitions of the design, for players in random order; the process is asked for every n of them."""
+    if n == 1:
+        return ShapleyEstimate(np.array([game.full - game.empty]), np.zeros(1), game.evaluations, "gaussian")
+    design = gaussian_design(n, budget)[:, rng.permutation(n)]
+    used = len(design) if target is None else min(2 * n + 2, len(design))
+    while True:
+        phi, stderr = gaussian_process(design[:used], game(design[:used]))
+        if used == len(design) or (target is not None and stderr.max() <= target):
+            return ShapleyEstimate(phi, stderr, game.evaluations, "gaussian")
+        used = min(used + max(8, n), len(design))
+
+
 def _regress(game: _Memo, pairs: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit (m, 2, n) paired coalitions; standard errors by a delete-a-group jackknife over the pairs."""
     n = pairs.shape[2]
@@ -239,151 +248,3 @@ def _regress(game: _Memo, pairs: NDArray[np.bool_]) -> tuple[NDArray[np.float64]
     left_out = np.array([solve(group != index) for index in range(groups)])
     spread = left_out - left_out.mean(axis=0)
     return phi, np.sqrt((groups - 1) / groups * (spread**2).sum(axis=0))
-
-
-def table_shapley(
-    evidence: NDArray[np.float64],
-    log_prior: NDArray[np.float64],
-    keys: Sequence[int],
-    *,
-    pairs: int = DEFAULT_PAIRS,
-    seed: int | np.random.Generator = 0,
-) -> ShapleyEstimate:
-    """Shapley values of facts that are independent given the option, for log p(key | facts): (n_facts,), in nats.
-
-    One permutation is one cumulative sum over the rows of the table. Rows that are equal for all options are null
-    players: their value is exactly 0, and they are left out of the permutations.
-
-    Args:
-        evidence: log p(fact as stated | option), (n_facts, n_options).
-        log_prior: log p(option), or any log-weights from which the game starts, (n_options,).
-        keys: Columns of the right options.
-        pairs: Antithetic pairs of permutations, at least 2.
-        seed: Seed or generator.
-
-    Returns:
-        The estimate, method "permutation"; `evaluations` counts coalitions with repetitions. The values add up to
-        v(N) - v(empty).
-
-    Raises:
-        ValueError: Fewer than two pairs.
-    """
-    if pairs < 2:
-        raise ValueError(f"a standard error needs at least 2 pairs of permutations, got {pairs}")
-    rng = np.random.default_rng(seed)
-    values, stderr = np.zeros(len(evidence)), np.zeros(len(evidence))
-    players = np.flatnonzero(np.ptp(evidence, axis=1) > 0)
-    n = len(players)
-    if n == 0:
-        return ShapleyEstimate(values, stderr, 0, "permutation")
-    rows = evidence[players]
-    forward = rng.permuted(np.tile(np.arange(n), (pairs, 1)), axis=1)
-    total = np.empty((pairs, n))
-    for start in range(0, pairs, _PAIR_CHUNK):  # in blocks that stay in the processor's cache
-        order = forward[start : start + _PAIR_CHUNK]
-        gains = np.zeros(order.shape)
-        for direction in (order, order[:, ::-1]):
-            scores = np.empty((len(order), n + 1, len(log_prior)))
-            scores[:, 0] = log_prior
-            np.cumsum(rows[direction], axis=1, out=scores[:, 1:])
-            scores[:, 1:] += log_prior
-            scores -= scores.max(axis=2, keepdims=True)
-            np.exp(scores, out=scores)
-            v = np.log(scores[:, :, keys].sum(axis=2)) - np.log(scores.sum(axis=2))
-            gains[np.arange(len(order))[:, None], direction] += np.diff(v, axis=1) / 2
-        total[start : start + _PAIR_CHUNK] = gains
-    values[players] = total.mean(axis=0)
-    stderr[players] = total.std(axis=0, ddof=1) / np.sqrt(pairs)
-    return ShapleyEstimate(values, stderr, 2 * pairs * n + 1, "permutation")
-
-
-@lru_cache(maxsize=4096)
-def case_shapley(
-    case: Case,
-    belief: Belief,
-    game: Game = "all",
-    *,
-    budget: int = DEFAULT_BUDGET,
-    method: Method = "auto",
-    seed: int = 0,
-    target_stderr: float | None = None,
-) -> ShapleyEstimate:
-    """Shapley values of a case's facts for log p(key), remembered for the last 4,096 cases.
-
-    Args:
-        case: The case; its `initial` facts matter in the game "presentation" only.
-        belief: A hashable belief that covers the case.
-        game: "all": v(N) - v(empty) is shared among all facts. "presentation": v(N) - v(initial) among the hidden ones.
-        budget: See `shapley_values`.
-        method: See `shapley_values`. Where `auto` cannot be exact and the belief has a table, `table_shapley` samples
-            64 pairs of permutations, whatever the budget.
-        seed: See `shapley_values`.
-        target_stderr: See `shapley_values`.
-
-    Returns:
-        An estimate with arrays over all facts (n_facts,), in nats; read-only.
-
-    Raises:
-        BeliefRequired: The belief does not cover the case.
-    """
-    players = np.array(case.hidden if game == "presentation" else range(case.n_facts), dtype=np.int64)
-    base = np.zeros(case.n_facts, dtype=bool)
-    if game == "presentation":
-        base[list(case.initial)] = True
-    exact = len(players) <= _MAX_EXACT and 1 << len(players) <= budget
-    if method == "auto" and not exact and target_stderr is None and isinstance(belief, TableBelief):
-        evidence, log_prior = belief.table(case)
-        estimate = table_shapley(
-            evidence[players], log_prior + evidence[base].sum(axis=0), key_columns(case), seed=seed
-        )
-        return _of_all(estimate, players, case.n_facts)
-
-    def value_fn(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
-        facts = np.tile(base, (len(coalitions), 1))
-        facts[:, players] |= coalitions
-        return characteristic(belief, case, facts)
-
-    estimate = shapley_values(
-        value_fn, len(players), budget=budget, method=method, seed=seed, target_stderr=target_stderr
-    )
-    return _of_all(estimate, players, case.n_facts)
-
-
-def annotate(
-    case: Case,
-    belief: Belief,
-    games: Sequence[Game] = ("all", "presentation"),
-    *,
-    method: Method = "auto",
-    seed: int = 0,
-) -> Case:
-    """The case with the Shapley values of its facts, so that SIG costs nothing later; rounded to 1e-9 nats.
-
-    Args:
-        case: The case.
-        belief: A belief that covers it.
-        games: Which games, see `case_shapley`.
-        method: See `case_shapley`.
-        seed: See `case_shapley`.
-
-    Raises:
-        BeliefRequired: The belief does not cover the case.
-    """
-    estimates = {game: case_shapley(case, belief, game, method=method, seed=seed) for game in games}
-    note = ShapleyAnnotation(
-        belief=belief.name,
-        values={game: np.round(estimate.values, 9) + 0.0 for game, estimate in estimates.items()},
-        stderr={game: estimate.stderr for game, estimate in estimates.items()},
-        method=estimates[games[0]].method,
-        evaluations=sum(estimate.evaluations for estimate in estimates.values()),
-    )
-    return dataclasses.replace(case, shapley=note)
-
-
-def _of_all(estimate: ShapleyEstimate, players: NDArray[np.int64], n: int) -> ShapleyEstimate:
-    """The players' estimate with zeros for the other facts: arrays (n,), read-only."""
-    values, stderr = np.zeros(n), np.zeros(n)
-    values[players], stderr[players] = estimate.values, estimate.stderr
-    values.setflags(write=False)
-    stderr.setflags(write=False)
-    return ShapleyEstimate(values, stderr, estimate.evaluations, estimate.method)
