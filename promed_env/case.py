@@ -125,8 +125,9 @@ class ShapleyAnnotation:
         belief: Name of the belief whose log p(key | facts) was shared out.
         values: For each game ("all", "presentation"), an array (n_facts,).
         stderr: For each game, the standard error, an array (n_facts,); zero where exact.
-        method: "exact", "permutation" or "kernel".
+        method: "exact", "permutation", "kernel" or "gaussian".
         evaluations: Coalitions evaluated.
+        provenance: Whatever else there is to tell, ready for JSON: what the belief is worth on these cases, for one.
     """
 
     belief: str
@@ -134,6 +135,7 @@ class ShapleyAnnotation:
     stderr: Mapping[Game, NDArray[np.float64]]
     method: str
     evaluations: int
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("values", "stderr"):
@@ -154,6 +156,7 @@ class ShapleyAnnotation:
             "evaluations": self.evaluations,
             "values": {game: array.tolist() for game, array in self.values.items()},
             "stderr": {game: array.tolist() for game, array in self.stderr.items()},
+            **({"provenance": dict(self.provenance)} if self.provenance else {}),
         }
 
     @classmethod
@@ -164,7 +167,14 @@ class ShapleyAnnotation:
             DatasetError: A field is missing or of the wrong kind.
         """
         try:
-            return cls(row["belief"], row["values"], row["stderr"], row["method"], int(row["evaluations"]))
+            return cls(
+                row["belief"],
+                row["values"],
+                row["stderr"],
+                row["method"],
+                int(row["evaluations"]),
+                dict(row.get("provenance", {})),
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DatasetError(f"field 'shapley': {error!r}") from error
 

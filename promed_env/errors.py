@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BackendError", "BeliefRequired", "DatasetError", "InvalidAction", "ProMedError"]
+__all__ = ["BackendError", "BeliefRequired", "DatasetError", "InvalidAction", "ProMedError", "UninformativeBelief"]
 
 
 class ProMedError(Exception):
@@ -23,3 +23,7 @@ class BackendError(ProMedError, RuntimeError):
 
 class InvalidAction(ProMedError, TypeError):
     """An action is not a string: the one mistake that `step` reports by raising."""
+
+
+class UninformativeBelief(ProMedError, ValueError):
+    """A language model is no better than chance on the cases whose facts it is to weigh."""

@@ -82,7 +82,7 @@ class LMBelief:
     def batch(self, cases: Sequence[Case], coalitions: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.float64]]:
         """Log p(option | facts) for many cases at once: for each its (n_options,)."""
         if self.characteristic == "option_letter":
-            return self._letters(cases, coalitions)
+            return [_mean(orders) for orders in self.by_order(cases, coalitions)]
         texts = [[option.text for option in case.options] for case in cases]
         rated = self._texts(cases, coalitions, texts)
         return [row - np.logaddexp.reduce(row) for row in rated]
@@ -109,8 +109,11 @@ class LMBelief:
             found += [np.array([next(before).mean for _ in own]) for own in texts[part]]
         return found
 
-    def _letters(self, cases: Sequence[Case], coalitions: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.float64]]:
-        """Log-probabilities of the options: their probabilities, averaged over orders."""
+    def by_order(self, cases: Sequence[Case], coalitions: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.float64]]:
+        """Log p(option | facts) for each order in which the options are shown, their own first: (rotations, n_options).
+
+        It is what `option_letter` averages, and shows a liking for a letter.
+        """
         found: list[NDArray[np.float64]] = []
         for start in range(0, len(cases), _CHUNK):
             part = slice(start, start + _CHUNK)
@@ -123,9 +126,14 @@ class LMBelief:
                     letters.append(_alphabet(case))
             rated = iter(self.model.choice_logprobs(batch, letters))
             for many in turns:
-                orders = np.array([np.roll(next(rated), turn) for turn in range(many)])
-                found.append(np.logaddexp.reduce(orders, axis=0) - np.log(many))
+                found.append(np.array([np.roll(next(rated), turn) for turn in range(many)]))
         return found
+
+
+def _mean(orders: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log of the mean probability over orders."""
+    found: NDArray[np.float64] = np.logaddexp.reduce(orders, axis=0) - np.log(len(orders))
+    return found
 
 
 def _told(case: Case, facts: NDArray[np.bool_], turn: int | None = None) -> Messages:

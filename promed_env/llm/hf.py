@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["HFModel", "load_hf", "smollm2_path", "trainable"]
 
 _TREE = 1024  # tokens read as one tree: attention over a longer one costs more than its shared tokens save
+_SAMPLED = 256  # numbers of each weight that go into the fingerprint
 _WORTH = 0.7  # share of distinct tokens below which a tree is worth its mask
 _SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -117,6 +120,7 @@ class HFModel:
         tokenizer: Its tokenizer, with a chat template.
         name: For tables.
         max_batch_tokens: Most tokens in one batch, padding and what is generated included.
+        tokens_rated: Tokens read so far by `choice_logprobs` and `logprob`, those that rows share once.
     """
 
     def __init__(self, model: Any, tokenizer: Any, name: str, *, max_batch_tokens: int = 8192) -> None:
@@ -127,6 +131,7 @@ class HFModel:
         self.tokenizer = tokenizer
         self.name = name
         self.max_batch_tokens = max_batch_tokens
+        self.tokens_rated = 0
         self._torch = torch
         ends = model.generation_config.eos_token_id
         self._ends = {ends, tokenizer.eos_token_id} if not isinstance(ends, list) else {*ends, tokenizer.eos_token_id}
@@ -135,6 +140,15 @@ class HFModel:
 
     def __repr__(self) -> str:
         return f"HFModel({self.name!r}, device={str(self.model.device)!r}, dtype={str(self.model.dtype)!r})"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes when the weights or the tokenizer do: a hash of some of each weight, and of the chat template."""
+        digest = sha256(str(self.tokenizer.chat_template).encode())
+        for name, weight in sorted(self.model.state_dict().items()):
+            some = weight.flatten()[:: max(1, weight.numel() // _SAMPLED)][:_SAMPLED]
+            digest.update(f"{name}{tuple(weight.shape)}".encode() + some.float().cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def chat(
         self,
@@ -198,6 +212,7 @@ class HFModel:
             yield from self._in_trees(rows, last) if shared else self._in_batches(rows, last)
 
     def _in_batches(self, rows: Sequence[list[int]], last: Sequence[int]) -> Iterator[tuple[int, torch.Tensor]]:
+        self.tokens_rated += sum(map(len, rows))
         for members in self._packed(rows):
             ids, mask = self._padded([rows[index] for index in members])
             longest = max(last[index] for index in members)
@@ -213,6 +228,7 @@ class HFModel:
             needed, places = np.unique(np.concatenate(ends), return_inverse=True)
             mask = torch.zeros((1, 1, *pack.attends.shape), dtype=self.model.dtype, device=device)
             mask.masked_fill_(~torch.tensor(pack.attends, device=device), torch.finfo(self.model.dtype).min)
+            self.tokens_rated += len(pack.ids)
             logits = self.model(
                 input_ids=torch.tensor(pack.ids, device=device)[None],
                 attention_mask=mask,

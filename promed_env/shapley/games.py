@@ -8,8 +8,9 @@ value 0). `table_shapley` is the fast way for beliefs under which facts are inde
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,8 +140,11 @@ def annotate(
     belief: Belief,
     games: Sequence[Game] = ("all", "presentation"),
     *,
+    budget: int | None = None,
     method: Method = "auto",
     seed: int = 0,
+    target_stderr: float | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Case:
     """The case with the Shapley values of its facts, so that SIG costs nothing later; rounded to 1e-9 nats.
 
@@ -148,19 +152,26 @@ def annotate(
         case: The case.
         belief: A belief that covers it.
         games: Which games, see `case_shapley`.
+        budget: See `case_shapley`; of each game.
         method: See `case_shapley`.
         seed: See `case_shapley`.
+        target_stderr: See `case_shapley`.
+        provenance: Kept with the values.
 
     Raises:
         BeliefRequired: The belief does not cover the case.
     """
-    estimates = {game: case_shapley(case, belief, game, method=method, seed=seed) for game in games}
+    estimates = {
+        game: case_shapley(case, belief, game, budget=budget, method=method, seed=seed, target_stderr=target_stderr)
+        for game in games
+    }
     note = ShapleyAnnotation(
         belief=belief.name,
         values={game: np.round(estimate.values, 9) + 0.0 for game, estimate in estimates.items()},
         stderr={game: estimate.stderr for game, estimate in estimates.items()},
         method=estimates[games[0]].method,
         evaluations=sum(estimate.evaluations for estimate in estimates.values()),
+        provenance=provenance or {},
     )
     return dataclasses.replace(case, shapley=note)
 

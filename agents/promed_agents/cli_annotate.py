@@ -1,0 +1,164 @@
+"""`promed annotate`: Shapley values for the cases of a data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from promed_agents.annotate import AnnotationSummary, Job, annotate_dataset, apply_sidecar
+from promed_agents.cli_common import fail
+from promed_agents.files import write_whole
+from promed_agents.worth import Worth
+from promed_env.case import Game
+from promed_env.datasets import CaseDataset, GeneratedDataset, load_dataset
+from promed_env.errors import DatasetError, ProMedError
+
+__all__ = ["annotate_command"]
+
+
+def annotate_command(
+    dataset: Annotated[str, typer.Argument(help="Registered name, or file of cases (JSON Lines).", metavar="DATASET")],
+    out: Annotated[Path, typer.Option(help="File to write; must not exist.")],
+    belief: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose values: hf:PATH, vllm:PATH, vllm-server:NAME@URL, openai:NAME (option letters); "
+            "answer_text(hf:PATH) as in the paper; evidence; knowledge."
+        ),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of a registered data set.")] = None,
+    cases: Annotated[
+        int | None, typer.Option(min=1, help="Only the first N cases. Default: all; 1,000 where they have no end.")
+    ] = None,
+    game: Annotated[list[str] | None, typer.Option(help="all, presentation; repeat. Default: both.")] = None,
+    budget: Annotated[int, typer.Option(min=3, help="Most coalitions of a case and game.")] = 64,
+    target_stderr: Annotated[
+        float | None, typer.Option(help="Stop a case at this largest standard error, in nats.")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="File that keeps the model's ratings for other runs.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, each with a model of its own.")] = 1,
+    measured: Annotated[int, typer.Option(min=1, help="Cases on which the belief is measured first.")] = 100,
+    sidecar: Annotated[bool, typer.Option("--sidecar", help="Write values without the text of the cases.")] = False,
+    sidecar_from: Annotated[
+        Path | None, typer.Option("--from", help="Take the values from a sidecar instead of computing them.")
+    ] = None,
+    allow_uninformative: Annotated[
+        bool, typer.Option("--allow-uninformative", help="Annotate although the belief is not above chance.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the estimator.")] = 0,
+) -> None:
+    """Compute what each fact of each case matters, so that SIG can be paid without a model.
+
+    First the belief is measured on the cases; one that is not above chance is refused. A run that was stopped goes on
+    with the same command; nothing is lost or done twice.
+
+    Example: promed annotate mediq.jsonl --belief hf:models/my-7b --out mediq-annotated.jsonl
+    then: gym.make("ProMed-MedQA-v0", dataset="mediq-annotated.jsonl", reward="promed")
+    """
+    console = Console()
+    try:
+        chosen = load_dataset(dataset) if split is None else load_dataset(dataset, split=split)
+        if isinstance(chosen, GeneratedDataset):
+            chosen = chosen[: cases or 1_000]
+        elif cases is not None:
+            chosen = chosen[:cases]
+        if sidecar_from is not None:
+            _merge(apply_sidecar(chosen, sidecar_from), out, console)
+            return
+        if belief is None:
+            raise ValueError("give --belief, such as hf:PATH, or --from SIDECAR")
+        job = Job(belief, _games(game), budget, target_stderr, seed, None if cache is None else str(cache))
+        with _progress(console) as bar:
+            task = bar.add_task("measuring the belief", total=None)
+
+            def advance(done: int, of: int) -> None:
+                bar.update(task, description="annotating", completed=done, total=of)
+
+            summary = annotate_dataset(
+                job,
+                chosen,
+                out,
+                sidecar=sidecar,
+                workers=workers,
+                measured=measured,
+                allow_uninformative=allow_uninformative,
+                progress=advance,
+                on_worth=lambda worth: bar.console.print(_worth_table(worth)),
+            )
+    except KeyboardInterrupt:
+        fail(DatasetError(f"stopped; the same command goes on from what is kept beside {out}"))
+    except (ProMedError, ValueError, OSError) as error:
+        fail(error)
+    _tell(summary, out, console)
+
+
+def _games(given: list[str] | None) -> tuple[Game, ...]:
+    known: dict[str, Game] = {"all": "all", "presentation": "presentation"}
+    if unknown := [name for name in given or () if name not in known]:
+        raise ValueError(f"unknown game {unknown[0]!r}; expected all or presentation")
+    return tuple(known[name] for name in dict.fromkeys(given or known))
+
+
+def _merge(cases: CaseDataset, out: Path, console: Console) -> None:
+    if out.exists():
+        raise DatasetError(f"{out} exists; choose another name, or remove it")
+    write_whole(out, "".join(json.dumps(case.to_json(), ensure_ascii=False) + "\n" for case in cases))
+    annotated = sum(case.shapley is not None for case in cases)
+    console.print(Text(f"{annotated} of {len(cases)} cases have values: {out}"))
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _worth_table(worth: Worth) -> Table:
+    table = Table(title=f"What {worth.belief} is worth on {worth.cases} cases", title_justify="left")
+    table.add_column("measured")
+    table.add_column("95% interval")
+    table.add_row("accuracy with all facts", f"{worth.accuracy} (chance {worth.chance:.3f})")
+    table.add_row("accuracy with no facts", str(worth.accuracy_without))
+    table.add_row("v(all facts) < v(no facts)", str(worth.harmed))
+    if worth.letters:
+        table.add_row("letters chosen", ", ".join(f"{letter} {share:.2f}" for letter, share in worth.letters.items()))
+    if worth.order_gap is not None:
+        table.add_row("own order of options over others", str(worth.order_gap))
+    if worth.continued is not None:
+        table.add_row("next words of the case, above chance", str(worth.continued))
+    for warning in worth.warnings:
+        table.add_row(Text("warning: contamination?", "yellow"), warning)
+    return table
+
+
+def _tell(summary: AnnotationSummary, out: Path, console: Console) -> None:
+    minutes, seconds = divmod(round(summary.seconds), 60)
+    console.print(
+        Text(
+            f"{summary.annotated} of {summary.cases} cases annotated ({summary.resumed} by an earlier run, "
+            f"{summary.skipped} without facts or not covered), {summary.evaluations:,} coalitions, "
+            f"{summary.tokens:,} tokens read, {minutes} min {seconds} s; mean standard error {summary.stderr:.4f} nats"
+        )
+    )
+    if summary.flagged:
+        shown = ", ".join(summary.flagged[:5])
+        console.print(
+            Text(f"{len(summary.flagged)} cases have loose values (raise --budget): {shown}", "yellow"),
+        )
+    if not summary.worth.informative:
+        console.print(
+            Text("The belief is not above chance: whatever is trained on these values is plumbing.", "yellow")
+        )
+    console.print(Text(f"{out}"))
