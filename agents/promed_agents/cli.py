@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 import promed_env
+from promed_agents.cli_annotate import annotate_command
 from promed_agents.cli_common import fail as _fail
 from promed_agents.cli_curate import curate_command
 from promed_agents.cli_data import datasets_app
@@ -452,6 +453,7 @@ def train_command(
     console.print(Text(f"written to {checkpoint}\nplay it: promed evaluate {env_id} --agent sb3:{out}"))
 
 
+app.command("annotate", no_args_is_help=True)(annotate_command)
 app.command("curate", no_args_is_help=True)(curate_command)
 app.command("sft", no_args_is_help=True)(sft_command)
 app.command("grpo", no_args_is_help=True)(grpo_command)

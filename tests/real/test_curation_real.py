@@ -1,0 +1,72 @@
+"""MedQA's US test questions and ProMed's CMB example become cases; the rules agree with vignettes split by hand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from promed_env.datasets.curation import Curated, RuleSplitter, curate, split_question
+from promed_env.datasets.curation.words import invented, lost
+from promed_env.datasets.jsonl import Row, read_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / ".." / "shared" / "data"
+MEDQA = DATA / "medqa-us-test" / "phrases_no_exclude_test.jsonl"
+CMB = DATA / "promed-examples" / "cmb_atomic_patient_example.json"
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from curation import load_labels, measure  # noqa: E402
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not MEDQA.is_file(), reason=f"the real data is not there: {MEDQA}"),
+]
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return read_rows(MEDQA)
+
+
+@pytest.fixture(scope="module")
+def curated(rows: list[Row]) -> Curated:
+    return curate(rows[:400], "medqa")
+
+
+def test_every_row_becomes_a_case_that_keeps_every_word(rows: list[Row], curated: Curated) -> None:
+    assert len(curated.cases) == 400
+    for case, row in zip(curated.cases, rows, strict=False):
+        vignette = split_question(row.fields["question"]).vignette
+        assert not lost(vignette, [fact.text for fact in case.facts])
+        assert not any(invented(fact.text, vignette) for fact in case.facts)
+
+
+def test_facts_are_many_and_defects_are_flagged(curated: Curated) -> None:
+    assert 11 < np.mean(curated.report.facts) < 18
+    assert curated.report.unasked <= 2
+    assert 0.02 < curated.report.flags["not_a_patient"] / 400 < 0.12
+
+
+def test_the_rules_agree_with_the_vignettes_split_by_hand(rows: list[Row]) -> None:
+    labels = load_labels()
+    assert len(labels) == 30
+    found = [measure(label, rows[label.row].fields["question"], RuleSplitter()) for label in labels]
+    for name, least in (("coverage", 0.9), ("precision", 0.85), ("atomicity", 0.8), ("question", 1.0)):
+        assert np.nanmean([figures[name] for figures in found]) >= least, name
+
+
+def test_a_label_names_the_vignette_it_was_made_for(rows: list[Row]) -> None:
+    with pytest.raises(ValueError, match="not the vignette that was labelled"):
+        measure(load_labels()[0], "another stem", RuleSplitter())
+
+
+def test_a_chinese_row_becomes_the_facts_its_authors_made() -> None:
+    (row,) = read_rows(CMB)
+    (case,) = curate([row], "cmb").cases
+    assert case.question == "下述哪项与孕妇糖尿病无关"
+    assert case.n_facts == 7
+    assert case.answer == ("D",)
