@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,12 +74,37 @@ class Dynamics:
         Raises:
             ValueError: The patient disclosed a fact that there is not, or the tracker knows one or forgets some.
         """
-        disclosed, n = reply.disclosed, len(before.case.facts)
-        if disclosed and (min(disclosed) < 0 or max(disclosed) >= n):
-            raise ValueError(f"patient {self.patient.name!r} disclosed facts {disclosed}; the case has {n}, from 0")
+        disclosed = reply.disclosed
+        if disclosed and (min(disclosed) < 0 or max(disclosed) >= len(before.case.facts)):
+            raise self._unknown_facts(before, reply)
         if self.tracker is None:
             return before.ask(question, reply)
-        known = frozenset(self.tracker.known(before, question, reply))
+        return self._tracked(before, question, reply, self.tracker.known(before, question, reply))
+
+    def told_batch(
+        self, befores: Sequence[Consultation], questions: Sequence[str], replies: Sequence[Reply]
+    ) -> list[Consultation]:
+        """`told` of many consultations, with one call of a tracker that offers `known_batch`.
+
+        Raises:
+            ValueError: As `told`.
+        """
+        known_batch = getattr(self.tracker, "known_batch", None)
+        if known_batch is None:
+            return list(map(self.told, befores, questions, replies))
+        for before, reply in zip(befores, replies, strict=True):
+            if not set(reply.disclosed) <= set(range(before.case.n_facts)):
+                raise self._unknown_facts(before, reply)
+        known = known_batch(befores, questions, replies)
+        return list(map(self._tracked, befores, questions, replies, known))
+
+    def _unknown_facts(self, before: Consultation, reply: Reply) -> ValueError:
+        n = before.case.n_facts
+        return ValueError(f"patient {self.patient.name!r} disclosed facts {reply.disclosed}; the case has {n}, from 0")
+
+    def _tracked(self, before: Consultation, question: str, reply: Reply, tracked: Collection[int]) -> Consultation:
+        """The state after a reply, where a tracker says what is known."""
+        known, n = frozenset(tracked), before.case.n_facts
         if not before.known <= known <= frozenset(range(n)):
             raise ValueError(
                 f"{type(self.tracker).__name__}.known gave {sorted(known)}; it must contain what was known before, "

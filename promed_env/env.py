@@ -20,6 +20,7 @@ from promed_env.errors import DatasetError
 from promed_env.patients import Patient, make_patient
 from promed_env.rewards import RewardTerm, make_reward
 from promed_env.spaces import Utterance
+from promed_env.understanding import make_tracker
 
 __all__ = ["MAX_OBSERVATION_LENGTH", "CaseSource", "ConsultationEnv", "Initial", "Order"]
 
@@ -74,7 +75,7 @@ class ConsultationEnv(gym.Env[str, str]):
         patient: str | Patient = "static",
         belief: str | Belief | None = "evidence",
         reward: str | RewardTerm = "promed",
-        tracker: Tracker | None = None,
+        tracker: str | Tracker | None = None,
         initial: Initial = "dataset",
         max_questions: int = 10,
         facts_per_reply: int = 3,
@@ -94,7 +95,8 @@ class ConsultationEnv(gym.Env[str, str]):
             belief: "evidence" (the case's own table), "knowledge" (the knowledge base of the synthetic clinic), a
                 `Belief` or None; used by rewards that need one.
             reward: A preset, a weighted sum of terms as a string, or a `RewardTerm`.
-            tracker: Which facts count as known; by default those that replies disclosed.
+            tracker: Which facts count as known: "disclosed" (default: those that replies disclosed),
+                "understanding:MODEL" (`promed_env.understanding`), or a `Tracker`.
             initial: Facts stated at the start: as the data set says, the "first", the first "half", or the first k.
             max_questions: Turns before the doctor must answer.
             facts_per_reply: Most facts in one reply; for a patient given by name.
@@ -120,7 +122,7 @@ class ConsultationEnv(gym.Env[str, str]):
         for case in self.source.samples:
             bound.check(_opened(case, initial))
         made = make_patient(patient, facts_per_reply=facts_per_reply, reportable_only=reportable_only)
-        self.dynamics = Dynamics(made, bound, tracker, show_options, self.source.label)
+        self.dynamics = Dynamics(made, bound, make_tracker(tracker), show_options, self.source.label)
         self.action_space = Utterance(MAX_ACTION_LENGTH)
         self.observation_space = Utterance(MAX_OBSERVATION_LENGTH)
         # Others' tools ask every environment for "rgb_array"; Gymnasium warns of modes that are not offered.

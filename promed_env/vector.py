@@ -298,8 +298,8 @@ class ConsultationVectorEnv(VectorEnv[Any, Any, Any]):
             states = [befores[position] for position in asked]
             questions = [str(heard[position]) for position in asked]
             replies: Sequence[Reply] = self.dynamics.patient.reply_batch(states, questions)
-            for position, state, question, reply in zip(asked, states, questions, replies, strict=True):
-                heard[position] = self.dynamics.told(state, question, reply)
+            for position, state in zip(asked, self.dynamics.told_batch(states, questions, replies), strict=True):
+                heard[position] = state
         return heard  # type: ignore[return-value]  # every question has become a state
 
     def _start(self, index: int, seed: int | None, case_id: str | None) -> tuple[Consultation, dict[str, Any]]:
