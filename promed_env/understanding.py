@@ -24,7 +24,7 @@ from promed_env.case import Case, Language
 from promed_env.consultation import Consultation, Tracker
 from promed_env.llm import LanguageModel, Messages, make_llm
 from promed_env.patients import Reply
-from promed_env.patients.llm import _END, WHOLE, _contains, _content, _denies
+from promed_env.patients.llm import SENTENCE_END, WHOLE, contains, content_words, denies
 
 __all__ = ["Checker", "ModelChecker", "Understanding", "UnderstandingTracker", "WordsChecker", "make_tracker"]
 
@@ -71,7 +71,8 @@ class WordsChecker:
         """See `Checker.contained`."""
         found = []
         for case, text, facts in zip(cases, understandings, asked, strict=True):
-            said = [_claims(sentence) for sentence in _END.split(text) if not sentence.rstrip().endswith(_ASKED)]
+            sentences = SENTENCE_END.split(text)
+            said = [_claims(sentence) for sentence in sentences if not sentence.rstrip().endswith(_ASKED)]
             found.append(frozenset(f for f in facts if any(_says(each, case.facts[f].text) for each in said)))
         return found
 
@@ -394,18 +395,18 @@ class _Claims(NamedTuple):
 def _claims(sentence: str) -> _Claims:
     parts: dict[tuple[bool, bool], tuple[frozenset[str], frozenset[str]]] = {}
     for part in _TURN.split(sentence):
-        words, numbers = _content(part)
+        words, numbers = content_words(part)
         if words or numbers:
-            side = (_denies(part), _KIN.search(part) is not None)
+            side = (denies(part), _KIN.search(part) is not None)
             before = parts.get(side, (frozenset(), frozenset()))
             parts[side] = (before[0] | words, before[1] | numbers)
-    return _Claims(normalise(sentence), _denies(sentence), parts)
+    return _Claims(normalise(sentence), denies(sentence), parts)
 
 
 def _says(said: _Claims, fact: str) -> bool:
     """Whether a sentence states a fact: word for word, or in each of the fact's parts."""
     own = _claims(fact)
-    if own.denies == said.denies and own.whole and _contains(said.whole, own.whole):
+    if own.denies == said.denies and own.whole and contains(said.whole, own.whole):
         return True
     for side, (words, numbers) in own.parts.items():
         heard, heard_numbers = said.parts.get(side, (frozenset[str](), frozenset[str]()))

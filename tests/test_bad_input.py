@@ -107,7 +107,7 @@ def test_a_step_after_the_end_changes_nothing_and_pays_nothing(env: Consultation
         ({"reward": ""}, "unknown reward ''"),
         (
             {"belief": "faith"},
-            "unknown belief 'faith'; expected 'evidence', 'knowledge', an object with the Belief interface",
+            "unknown belief 'faith'; expected 'evidence', 'knowledge', a language model",
         ),
         (
             {"patient": "impatient"},

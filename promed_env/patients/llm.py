@@ -29,7 +29,17 @@ from promed_env.patients.words import FUNCTION_WORDS, has_chinese, stem, tokenis
 if TYPE_CHECKING:
     from promed_env.consultation import Consultation
 
-__all__ = ["Checked", "LanguageModelPatient", "Sentence", "check"]
+__all__ = [
+    "SENTENCE_END",
+    "WHOLE",
+    "Checked",
+    "LanguageModelPatient",
+    "Sentence",
+    "check",
+    "contains",
+    "content_words",
+    "denies",
+]
 
 Verdict = Literal["stated", "partial", "invented", "empty"]
 
@@ -49,7 +59,7 @@ _PROMPT: dict[Language, str] = {
         "如果上面没有\uff0c就说\uff1a我不清楚。你不知道任何诊断或考题答案\uff0c也不要给出。"
     ),
 }
-_END = re.compile(r"(?<=[.!?])(?<!\.[a-z]\.)\s+|(?<=[。\uff01\uff1f])\s*|\n+")
+SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\.[a-z]\.)\s+|(?<=[。\uff01\uff1f])\s*|\n+")
 _NEGATION = re.compile(
     r"\b(?:no|not|never|none|nor|neither|denie[sd]|deny|denying|without|absent|negative|unremarkable)\b|n't\b"
     r"|[无没未非否不]",
@@ -208,30 +218,30 @@ def check(case: Case, question: str, said: str) -> tuple[Sentence, ...]:
     """
     return tuple(
         _judge(case, question, text.strip())
-        for text in _END.split(_SPEAKER.sub("", said))
+        for text in SENTENCE_END.split(_SPEAKER.sub("", said))
         if any(character.isalnum() for character in text)
     )
 
 
 def _judge(case: Case, question: str, text: str) -> Sentence:
     bare = normalise(text)
-    same = [index for index, fact in enumerate(case.facts) if _contains(bare, normalise(fact.text))]
-    words, numbers = _content(text)
+    same = [index for index, fact in enumerate(case.facts) if contains(bare, normalise(fact.text))]
+    words, numbers = content_words(text)
     meant = words
     if short := _YES_OR_NO.match(text):
-        meant = words | _content(question)[0]
+        meant = words | content_words(question)[0]
     if not meant and not numbers:
         return Sentence(text, "empty", ())
-    denied = _denies(text[short.end() :]) if short and words else _denies(text)
+    denied = denies(text[short.end() :]) if short and words else denies(text)
     stated = list(same)
     for index, fact in enumerate(case.facts):
-        own, own_numbers = _content(fact.text)
-        if index in same or not own or not own_numbers <= numbers or _denies(fact.text) != denied:
+        own, own_numbers = content_words(fact.text)
+        if index in same or not own or not own_numbers <= numbers or denies(fact.text) != denied:
             continue
         if len(own & meant) >= WHOLE * len(own):
             stated.append(index)
-    known = frozenset().union(*(_content(case.facts[index].text)[0] for index in stated))
-    told = frozenset().union(*(_content(case.facts[index].text)[1] for index in stated))
+    known = frozenset().union(*(content_words(case.facts[index].text)[0] for index in stated))
+    told = frozenset().union(*(content_words(case.facts[index].text)[1] for index in stated))
     if stated and numbers <= told and words <= known:
         return Sentence(text, "stated", tuple(stated))
     if not words and not numbers:  # a bare yes or no that fits no fact says nothing that can be held against it
@@ -242,19 +252,19 @@ def _judge(case: Case, question: str, text: str) -> Sentence:
 def _touches(facts: tuple[Fact, ...], words: frozenset[str], numbers: frozenset[str], denied: bool) -> bool:
     """Whether one fact holds all that a sentence says, and more."""
     for fact in facts:
-        own, own_numbers = _content(fact.text)
-        if numbers <= own_numbers and words <= own and _denies(fact.text) == denied:
+        own, own_numbers = content_words(fact.text)
+        if numbers <= own_numbers and words <= own and denies(fact.text) == denied:
             return True
     return False
 
 
-def _contains(text: str, part: str) -> bool:
+def contains(text: str, part: str) -> bool:
     """Whether a normalised text holds another, whole words only where there are spaces between words."""
     return part in text if has_chinese(part) else f" {part} " in f" {text} "
 
 
 @lru_cache(maxsize=16384)
-def _content(text: str) -> tuple[frozenset[str], frozenset[str]]:
+def content_words(text: str) -> tuple[frozenset[str], frozenset[str]]:
     """The stems of a text's content words, and its numbers."""
     tokens = [token for token in tokenise(text) if token not in FUNCTION_WORDS]
     numbers = frozenset(token for token in tokens if token[0].isdigit())
@@ -262,7 +272,8 @@ def _content(text: str) -> tuple[frozenset[str], frozenset[str]]:
 
 
 @lru_cache(maxsize=16384)
-def _denies(text: str) -> bool:
+def denies(text: str) -> bool:
+    """Whether a text says that something is not there."""
     return _NEGATION.search(text) is not None
 
 
