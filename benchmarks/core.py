@@ -183,7 +183,7 @@ def shapley() -> dict[str, Any]:
     exact = [case_shapley(case, EvidenceBelief()).values for case in cases]
     scale = float(np.mean([np.abs(values).mean() for values in exact]))
     for budget in (100, 300, 1000):
-        for method in ("permutation", "kernel"):
+        for method in ("permutation", "kernel", *(["gaussian"] if budget <= 300 else [])):
             errors, z = [], []
             for case, values in zip(cases, exact, strict=True):
                 for seed in range(5):

@@ -215,3 +215,11 @@ def test_the_shipped_values_are_those_of_the_shipped_tables() -> None:
         for game in ("all", "presentation"):
             computed = case_shapley(case, EvidenceBelief(), game).values  # type: ignore[arg-type]
             np.testing.assert_allclose(case.shapley.values[game], computed, atol=1e-8)  # type: ignore[index]
+
+
+def test_exact_values_are_those_of_another_package() -> None:
+    shapiq = pytest.importorskip("shapiq", reason="the extra dev is not installed")
+    game = game_of(11, n=7)
+    exact = shapiq.ExactComputer(lambda coalitions: game(np.atleast_2d(coalitions).astype(bool)), 7)
+    theirs = exact(index="SV").get_n_order_values(1)
+    np.testing.assert_allclose(shapley_values(game, 7, method="exact").values, theirs, atol=1e-9)
