@@ -441,3 +441,13 @@ def test_a_chinese_model_is_checked() -> None:
     (split,) = LanguageModelSplitter(model).split(["胸痛3天，无发热、咳嗽。"], "zh")
     assert split.refused is None
     assert len(split.facts) == 3
+
+
+def test_two_questions_on_one_vignette_fall_into_one_split() -> None:
+    from promed_env.datasets.splits import split_of, vignette
+
+    told = STEM.rpartition("\n")[0]
+    questions = ("Which of the following is the diagnosis?", "What is the best next step in management?")
+    cases = [curate([Row("x:1", {**ROW, "question": f"{told}\n{asked}"})], "medqa").cases[0] for asked in questions]
+    assert vignette(cases[0]) == vignette(cases[1])
+    assert split_of(cases[0]) == split_of(cases[1])

@@ -45,6 +45,8 @@ def heading(
         f"reward {setting.reward_for(cases)}; at most {setting.max_questions} questions; options shown: "
         f"{env.dynamics.show_options}; initial facts: {setting.initial}; seed {setting.seed}; n = {len(cases)}",
     ]
+    if setting.tracker is not None:
+        lines.append(f"known is what {setting.tracker} says")
     if tuple(levels) != ("interactive",):
         lines.append(f"information levels: {', '.join(levels)}; only interactive may ask")
     if setting.reward is None and setting.reward_for(cases) == "diagnosis":

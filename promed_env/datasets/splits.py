@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from promed_env.actions import normalise
 from promed_env.case import Case
+from promed_env.datasets.curation.question import split_question
 
 __all__ = ["SPLITS", "SplitName", "split_of", "vignette"]
 
@@ -32,6 +33,8 @@ def split_of(case: Case) -> SplitName:
 
 def vignette(case: Case) -> str:
     """What the source says of the patient; where it is not known how it does, the presentation and the facts."""
+    if case.source.startswith("curated-") and isinstance(case.raw.get("question"), str):
+        return split_question(case.raw["question"], case.language).vignette
     told = (tell(case.raw) for field, tell in _TELLERS.items() if field in case.raw)
     return next((text for text in told if text), " ".join([case.presentation, *(fact.text for fact in case.facts)]))
 
