@@ -3,7 +3,7 @@
     python benchmarks/shapley.py exact    --cases MEDIQ.jsonl --cache ratings.sqlite
     python benchmarks/shapley.py compare  --cases MEDIQ.jsonl --cache ratings.sqlite [--timed 6]
     python benchmarks/shapley.py agree    --cases MEDIQ.jsonl --cache ratings.sqlite
-    python benchmarks/shapley.py vllm     --cases MEDIQ.jsonl                     (in an environment that has vLLM)
+    python benchmarks/shapley.py vllm     --cases MEDIQ.jsonl --model FOLDER      (in an environment that has vLLM)
     python benchmarks/shapley.py table
 
 One set function for all: SmolLM2-135M, `answer_text`, facts in the order of the case, of the first real MediQ cases
@@ -250,12 +250,16 @@ def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(np.corrcoef(*ranks)[0, 1])
 
 
-def with_vllm(cases: Sequence[Case]) -> dict[str, Any]:
+def with_vllm(cases: Sequence[Case], folder: str) -> dict[str, Any]:
     """The same coalitions through Transformers and through vLLM: largest difference, and throughput."""
+    how: dict[str, dict[str, Any]] = {
+        "hf": {"device": "cpu"},
+        "vllm": {"max_model_len": 2048, "dtype": "float32", "enforce_eager": True},
+    }
     found: dict[str, Any] = {}
     values = {}
-    for backend in ("hf", "vllm"):
-        belief = LMBelief(make_llm(f"{backend}:smollm2"), "answer_text")
+    for backend, settings in how.items():
+        belief = LMBelief(make_llm(f"{backend}:{folder}", **settings), "answer_text")
         belief.value(cases[0], every(cases[0].n_facts)[:8])  # warm up
         started = time.perf_counter()
         values[backend] = np.concatenate([belief.value(case, every(case.n_facts)) for case in cases])
@@ -313,6 +317,9 @@ def main() -> None:
     parser.add_argument("section", choices=["exact", "compare", "agree", "vllm", "table"])
     parser.add_argument("--cases", type=Path, help="MediQ's rows (JSON Lines)")
     parser.add_argument("--cache", type=Path, default=Path("ratings.sqlite"), help="file that keeps ratings")
+    parser.add_argument(
+        "--model", default="smollm2", help="folder of the model, for vllm (`scripts/smollm2.py` writes it)"
+    )
     parser.add_argument("--timed", type=int, default=6, help="cases on which seconds are measured")
     parser.add_argument("--agreeing", type=int, default=12, help="cases of each rank correlation")
     chosen = parser.parse_args()
@@ -323,7 +330,7 @@ def main() -> None:
         parser.error("--cases is needed")
     cases = chosen_cases(chosen.cases)
     if chosen.section == "vllm":
-        keep("vllm", with_vllm(cases[:2]))
+        keep("vllm", with_vllm(cases[:2], chosen.model))
         return
     model = make_llm("hf:smollm2")
     cached = LMBelief(CachedModel(model, chosen.cache), "answer_text")

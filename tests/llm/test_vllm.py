@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from promed_agents.evaluate import Setting, evaluate
 from promed_agents.llm import LLMDoctor
 
 from promed_env import phrases
+from promed_env.beliefs.lm import Characteristic, LMBelief
 from promed_env.datasets import load_dataset
 from promed_env.llm import LanguageModel, make_llm
 
@@ -139,6 +140,18 @@ def test_served_it_computes_what_transformers_does(served: str, reference: Langu
     rated = [own.total for own in model.logprob(CHATS, TEXTS)]
     np.testing.assert_allclose(rated, [own.total for own in reference.logprob(CHATS, TEXTS)], atol=1e-2)
     assert model.chat(CHATS, max_new_tokens=6)[0].text == reference.chat(CHATS, max_new_tokens=6)[0].text
+
+
+def test_served_it_believes_what_transformers_does(served: str, reference: LanguageModel) -> None:
+    """The values of coalitions, which are what Shapley values are made of."""
+    case = CASES[0]
+    coalitions = np.random.default_rng(0).random((6, case.n_facts)) < 0.5
+    for characteristic in get_args(Characteristic):
+        ours, theirs = (
+            LMBelief(model, characteristic).value(case, coalitions)
+            for model in (make_llm(f"vllm-server:smollm2@{served}"), reference)
+        )
+        np.testing.assert_allclose(ours, theirs, atol=1e-2)
 
 
 def test_a_served_doctor_plays_as_the_same_model_here(served: str, reference: LanguageModel) -> None:
