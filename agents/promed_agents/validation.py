@@ -26,10 +26,13 @@ from promed_env.datasets import CaseDataset
 from promed_env.dynamics import Dynamics
 from promed_env.vector import ConsultationVectorEnv
 
-__all__ = ["BEST", "PlaysValidation", "Validation", "schedule", "summary_of"]
+__all__ = ["ADAPTER", "BEST", "PlaysValidation", "Validation", "schedule", "summary_of"]
 
 BEST = "accuracy"
 """The figure that chooses the best checkpoint."""
+
+ADAPTER = "adapter"
+"""Folder of the adapters in the folder of a run that trained some; beside it is the model with them."""
 
 _BATCH = 256
 
@@ -135,9 +138,13 @@ class PlaysValidation:
             The validation figures of the model; {} in processes other than the first, which writes.
         """
         trainer: Any = self
-        trainer.save_model(str(out))
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        adapted = hasattr(model, "merge_and_unload")
+        trainer.save_model(str(out / ADAPTER if adapted else out))
         if not trainer.is_world_process_zero():
             return {}
+        if adapted:  # beside the adapters the whole model, which anything can load and any stage start from
+            model.merge_and_unload().save_pretrained(str(out))
         self.chat.tokenizer.save_pretrained(str(out))
         state = trainer.state
         figures = next(

@@ -163,17 +163,18 @@ def test_a_run_that_was_interrupted_ends_like_one_that_was_not(doctor, plans, tm
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_adapters_leave_the_other_weights_as_they_are(doctor, plans, tmp_path):
+def test_adapters_change_their_layers_only_and_the_whole_model_is_kept_beside_them(doctor, plans, tmp_path):
     out, _ = doctor
-    fine_tune(settings(plans, model=str(out), lora=Lora(rank=2), epochs=1.0), tmp_path, quiet=True)
-    assert (tmp_path / "adapter_config.json").is_file()
-    before = LanguagePolicy.load(out).model.state_dict()
-    after = LanguagePolicy.load(tmp_path).model.state_dict()
-    same = {name for name in after if "lora" not in name}
-    assert same
-    assert any("lora" in name for name in after)
-    for name in same:
-        assert torch.equal(after[name], before[name.replace("base_layer.", "").replace("base_model.model.", "")])
+    fine_tune(settings(plans, model=str(out), lora=Lora(rank=2), epochs=2.0, evaluations=1), tmp_path, quiet=True)
+    assert (tmp_path / "adapter" / "adapter_config.json").is_file()
+    before, after = (LanguagePolicy.load(folder).model.state_dict() for folder in (out, tmp_path))
+    assert before.keys() == after.keys()
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert changed and all("q_proj" in name or "v_proj" in name for name in changed)
+    again = fine_tune(
+        settings(plans, model=str(tmp_path), lora=Lora(rank=2), epochs=0.5), tmp_path / "next", quiet=True
+    )
+    assert "accuracy" in again  # one stage goes on from the other
 
 
 def test_bad_input_is_refused(plans, doctor, tmp_path):

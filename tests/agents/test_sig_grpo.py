@@ -239,7 +239,7 @@ def test_it_learns_what_pays(tmp_path):
 def test_adapters_and_a_divergence_from_the_first_model(trained, tmp_path):
     out, _ = trained
     train(settings(model=str(out), lora=Lora(rank=2), kl=0.04, updates=2), tmp_path, quiet=True)
-    assert (tmp_path / "adapter_config.json").is_file()
+    assert (tmp_path / "adapter" / "adapter_config.json").is_file()
     assert json.loads((tmp_path / PROVENANCE).read_text())["from"]["stage"] == "grpo"
     history = json.loads((tmp_path / "checkpoint-2" / "trainer_state.json").read_text())["log_history"]
     assert any("kl" in entry for entry in history)
