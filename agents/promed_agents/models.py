@@ -11,7 +11,9 @@ from promed_agents.baselines import RandomInterview
 from promed_agents.chat import to_messages
 from promed_agents.evaluate import Setting, evaluate
 from promed_agents.tiny import phrase_tokenizer, tiny_llama
+from promed_env.case import Case
 from promed_env.consultation import Consultation
+from promed_env.datasets import CaseDataset
 from promed_env.dynamics import Dynamics
 from promed_env.errors import BackendError
 from promed_env.llm.hf import load_hf, trainable
@@ -29,7 +31,8 @@ _MISHAPS = (  # one for each notice of `actions.parse_action` that a small model
     "answer: This. answer: That.",
     "question: What colour is the sky?",
 )
-_INTERVIEWS = 4_000  # dialogues that the tokenizer of a small model is made from
+_INTERVIEWS = 4_000  # dialogues of each kind that the tokenizer of a small model is made from
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -119,22 +122,55 @@ def read_folder(path: str | Path) -> tuple[Any, Any]:
 
 
 def _interviews(setting: Setting) -> list[list[dict[str, str]]]:
-    """Random interviews, answers by key and in words, and what the environment replies to mishaps: all to be tokens."""
+    """Random interviews, interviews that ask for what is there, and what the environment replies to mishaps.
+
+    All of it is to be tokens: answers by key and in words; and a rare finding, which hardly any random question meets,
+    is what a doctor learns most from.
+    """
     finished: list[tuple[Consultation, Dynamics]] = []
     cases = setting.load_all()
     plain = replace(setting, reward="diagnosis")
     doctor = RandomInterview()
     if cases.knowledge is not None:
         doctor = RandomInterview(questions={"en": cases.knowledge.questions})
-    evaluate(doctor, plain, cases[: min(len(cases), _INTERVIEWS)], on_finish=finished.append)
+    some = cases[: min(len(cases), _INTERVIEWS)]
+    evaluate(doctor, plain, some, on_finish=finished.append)
     dialogues = []
     for final, dynamics in finished:
         answers = [text for option in final.case.options for text in (option.key, option.text)]
         dialogues.append(to_messages(final, dynamics)[:-1])
         dialogues[-1] += [{"role": "assistant", "content": f"answer: {text}"} for text in answers]
+    dialogues += _about_what_is_there(plain, some)
     env = plain.make(cases[: min(len(cases), 16)])
     env.reset(seed=0)
     for mishap in _MISHAPS:
         observations, *_ = env.step([mishap] * env.num_envs)
         dialogues += [[{"role": "user", "content": observation}] for observation in observations]
     return dialogues
+
+
+def _about_what_is_there(setting: Setting, cases: CaseDataset) -> list[list[dict[str, str]]]:
+    """What patients reply to the questions after the findings that they have."""
+    dialogues = []
+    for start in range(0, len(cases), _AT_ONCE):
+        part = cases[start : start + _AT_ONCE]
+        env = setting.make(part)
+        left = [
+            [fact.question_text or fact.text for index, fact in enumerate(case.facts) if _is_there(case, index)]
+            for case in part
+        ]
+        while any(left):
+            env.reset(seed=0, options={"case_id": [case.case_id for case in part]})
+            for _ in range(setting.max_questions):
+                asking = [bool(own) for own in left]
+                observations, *_ = env.step([f"question: {own.pop() if own else 'Anything else?'}" for own in left])
+                dialogues += [
+                    [{"role": "user", "content": observation}]
+                    for observation, asked in zip(observations, asking, strict=True)
+                    if asked
+                ]
+    return dialogues
+
+
+def _is_there(case: Case, index: int) -> bool:
+    return case.facts[index].status == "present" and index not in case.initial

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -220,3 +221,20 @@ def test_bad_arguments(tiny, tmp_path):
         LanguagePolicy(tiny[0], ChatFormat(tiny[1]), temperature=-1.0)
     with pytest.raises(FileNotFoundError, match="holds no model"):
         LanguagePolicy.load(tmp_path)
+
+
+@pytest.mark.rl
+def test_every_finding_of_the_clinic_is_one_token_however_rare():
+    """What a patient says who has it: random questions would hardly ever bring it out."""
+    setting = Setting("ProMed-PrimaryCare-v0", split="train", reward="diagnosis")
+    _, tokenizer = load_model("tiny", setting, tiny={"hidden": 8, "layers": 1, "heads": 1})
+    cases = setting.load_all()[50_000:50_200]
+    env = setting.make(cases, num_envs=200)
+    env.reset(seed=0, options={"case_id": [case.case_id for case in cases]})
+    rare = [
+        next((f for i, f in enumerate(case.facts) if f.status == "present" and i not in case.initial), case.facts[0])
+        for case in cases
+    ]
+    observations, *_ = env.step([f"question: {fact.question_text}" for fact in rare])
+    lengths = [len(ChatFormat(tokenizer).next(observation)) for observation in observations]
+    assert np.mean(np.array(lengths) > 8) < 0.02
