@@ -25,15 +25,24 @@ Weighting = Literal["softmax", "signed", "positive", "uniform"]
 def shapley_of(case: Case, belief: Belief | None, game: Game) -> NDArray[np.float64]:
     """Shapley values of the case's facts, (n_facts,), in nats: from its annotation, or else from the belief.
 
+    A belief that covers the case comes before an annotation that another belief made.
+
     Raises:
         BeliefRequired: The case has no annotation of this game, and there is no belief that covers it.
     """
-    note = case.shapley
-    if note is not None and game in note.values and (belief is None or belief.name == note.belief):
-        return note.values[game]
+    if (note := _annotation(case, belief, game)) is not None:
+        return note
     require_belief(case, belief, f"SIG (game {game!r})", annotation=True)
     assert belief is not None
     return case_shapley(case, belief, game).values
+
+
+def _annotation(case: Case, belief: Belief | None, game: Game) -> NDArray[np.float64] | None:
+    """The annotated values, unless a belief that covers the case is to be asked and is another one."""
+    note = case.shapley
+    if note is None or game not in note.values:
+        return None
+    return note.values[game] if belief is None or belief.name == note.belief or not belief.covers(case) else None
 
 
 @lru_cache(maxsize=8192)
@@ -143,8 +152,7 @@ class SIG(RewardTerm):
         """See `RewardTerm.check`; computes nothing."""
         if self.weights == "uniform" or not case.facts:
             return
-        note = case.shapley
-        if note is None or self.game not in note.values or (self.belief and self.belief.name != note.belief):
+        if _annotation(case, self.belief, self.game) is None:
             require_belief(case, self.belief, f"SIG (game {self.game!r})", annotation=True)
 
 

@@ -168,6 +168,19 @@ def test_a_belief_at_chance_is_refused_unless_asked_for(cases, tmp_path, monkeyp
     assert note is not None and note.provenance["worth"]["informative"] is False
 
 
+def test_what_a_language_model_made_plays_where_no_table_covers_the_case(cases, tmp_path, monkeypatch):
+    monkeypatch.setattr(Job, "load", lambda self: LMBelief(Parrot(cases, right=True)))
+    bare = CaseDataset("bare", tuple(dataclasses.replace(case, evidence=None) for case in cases))
+    annotate_dataset(Job("fake", budget=12), bare, tmp_path / "a.jsonl")
+    env = gym.make("ProMed-MedQA-v0", dataset=str(tmp_path / "a.jsonl"), reward="2*sig_signed + 3*diagnosis")
+    env.reset(seed=0, options={"case_id": cases[0].case_id})
+    case = env.unwrapped.consultation.case
+    question = case.facts[case.hidden[0]].question_text
+    *_, info = env.step(f"question: {question}")
+    paid = sum(case.shapley.values["all"][fact] for fact in info["new"])
+    assert info["reward_terms"]["sig_signed"] == pytest.approx(2 * paid)
+
+
 def test_cases_without_facts_stay_as_they_are(cases, tmp_path):
     empty = dataclasses.replace(cases[0], case_id="medqa:none", facts=(), initial=frozenset(), evidence=None)
     summary = annotate_dataset(JOB, CaseDataset("few", (empty, *cases[1:7])), tmp_path / "a.jsonl")
