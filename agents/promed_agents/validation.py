@@ -72,6 +72,9 @@ class Validation:
         episodes: How many cases.
         max_new_tokens: Longest turn of the doctor.
         newest: The consultations last played, with the rules they were played by.
+
+    Raises:
+        DatasetError: The cases cannot be loaded, or are fewer.
     """
 
     setting: Setting = field(default_factory=Setting)
@@ -79,15 +82,15 @@ class Validation:
     max_new_tokens: int = 64
 
     def __post_init__(self) -> None:
+        self._cases = self.setting.load(self.episodes)  # now: a run must not fail at its first validation
         self._parts: list[tuple[ConsultationVectorEnv, CaseDataset]] = []
         self.newest: list[tuple[Consultation, Dynamics]] = []
 
     def play(self, model: Any, chat: ChatFormat) -> list[Rollout]:
         """Every case once; the same cases and seeds at every call."""
         if not self._parts:
-            cases = self.setting.load(self.episodes)
-            for start in range(0, len(cases), _BATCH):
-                part = cases[start : start + _BATCH]
+            for start in range(0, len(self._cases), _BATCH):
+                part = self._cases[start : start + _BATCH]
                 self._parts.append((self.setting.make(part), part))
         policy = LanguagePolicy(model, chat, max_new_tokens=self.max_new_tokens)
         rollouts: list[Rollout] = []

@@ -15,6 +15,8 @@ from promed_agents.sft import SFTSettings, answer_as, fine_tune, tokenized
 from promed_agents.trajectories import Job, write_trajectories
 from promed_agents.zoo import make_agent
 
+from promed_env.errors import DatasetError
+
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # the library's own
 
 SETTING = Setting("ProMed-MedQA-v0", reward="diagnosis", max_questions=3)
@@ -184,6 +186,9 @@ def test_bad_input_is_refused(plans, doctor, tmp_path):
         fine_tune(settings(plans), tmp_path, resume=True)
     with pytest.raises(FileNotFoundError, match="holds no model"):
         fine_tune(settings(plans, model=str(tmp_path / "none")), tmp_path)
+    with pytest.raises(DatasetError, match="episodes must be 1 to 60"):  # before anything is trained
+        fine_tune(settings(plans, validation_episodes=61), tmp_path / "new")
+    assert not list((tmp_path / "new").glob("checkpoint-*"))
     for changes, message in [
         ({"data": ()}, "at least one file"),
         ({"answers": "sung"}, "stated, key or words"),
