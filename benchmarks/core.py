@@ -25,6 +25,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from patients import LABELS, NONSENSE, recall_of
+from promed_agents.statistics import rank_correlation
 
 from promed_env.beliefs import EvidenceBelief
 from promed_env.case import Case, Fact, Option
@@ -211,7 +212,7 @@ def sensitivity(draws: int = 20, width: float = 0.5) -> dict[str, Any]:
             moved = np.minimum(case.evidence + rng.uniform(-width, width, case.evidence.shape), -1e-3)
             other = dataclasses.replace(case, case_id=f"{case.case_id}#{draw}", evidence=moved, shapley=None)
             now = case_shapley(other, belief, "presentation").values[list(case.hidden)]
-            correlations.append(_spearman(values, now))
+            correlations.append(rank_correlation(values, now))
             share_top.append(float(values.argmax() == now.argmax()))
             right = case.keys[int(belief(other, everything)[0].argmax())] in case.answer
             flips.append(float(not right))
@@ -224,15 +225,6 @@ def sensitivity(draws: int = 20, width: float = 0.5) -> dict[str, Any]:
         "same_top_fact": float(np.mean(share_top)),
         "flipped_answers": float(np.mean(flips)),
     }
-
-
-def _spearman(left: np.ndarray, right: np.ndarray) -> float:
-    """Spearman's rank correlation with mid-ranks for ties."""
-
-    def ranks(values: np.ndarray) -> np.ndarray:
-        return np.array([((values < value).sum() + (values <= value).sum() - 1) / 2 for value in values])
-
-    return float(np.corrcoef(ranks(left), ranks(right))[0, 1])
 
 
 def recall(mediq: Path) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from promed_agents.statistics import bootstrap_interval
+from promed_agents.statistics import bootstrap_interval, rank_correlation
 
 from promed_env.beliefs import EvidenceBelief, characteristic
 from promed_env.beliefs.lm import LMBelief
@@ -234,7 +234,7 @@ def agree(belief: LMBelief, cases: Sequence[Case], n: int) -> dict[str, Any]:
     }
     found = {}
     for name, both in pairs.items():
-        told = [spearman(a, b) for a, b in both if len(a) > 2]
+        told = [rank_correlation(a, b) for a, b in both if len(a) > 2]
         low, high = bootstrap_interval(told)
         found[name] = {"cases": len(told), "correlation": float(np.mean(told)), "low": low, "high": high}
         print(f"{name}: {np.mean(told):.2f} [{low:.2f}, {high:.2f}], {len(told)} cases", flush=True)
@@ -242,12 +242,6 @@ def agree(belief: LMBelief, cases: Sequence[Case], n: int) -> dict[str, Any]:
     harmed = float(np.mean([full < empty for empty, full in ends]))
     print(f"answer_text, MediQ: v(all) < v(none) in {harmed:.0%} of {len(ends)} cases")
     return {**found, "harmed": harmed}
-
-
-def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Rank correlation of two lists without ties."""
-    ranks = [np.argsort(np.argsort(each)).astype(float) for each in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1])
 
 
 def with_vllm(cases: Sequence[Case], folder: str) -> dict[str, Any]:

@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from promed_agents.files import write_whole
+from promed_agents.files import kept_lines, write_whole
 from promed_agents.worth import Worth, measure
 from promed_env import __version__
 from promed_env.beliefs import Belief, make_belief
 from promed_env.beliefs.lm import LMBelief
 from promed_env.case import Case, Game, ShapleyAnnotation
-from promed_env.datasets import CaseDataset
+from promed_env.datasets import CaseDataset, write_jsonl
 from promed_env.errors import DatasetError, UninformativeBelief
 from promed_env.llm.cache import CachedModel
 from promed_env.shapley import annotate
@@ -189,16 +189,19 @@ def annotate_dataset(
             os.fsync(stream.fileno())
             progress(len(done), len(todo))
     notes = {case.case_id: done[text_hash(case)] for case in todo}
-    lines = []
-    for case in cases:
-        note = notes.get(case.case_id)
-        if not sidecar:
-            lines.append(dataclasses.replace(case, shapley=note).to_json() if note else case.to_json())
-        elif note:
-            lines.append(
-                {"schema": _SIDECAR, "case_id": case.case_id, "text": text_hash(case), "shapley": note.to_json()}
-            )
-    write_whole(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    if sidecar:
+        lines = [
+            {
+                "schema": _SIDECAR,
+                "case_id": case.case_id,
+                "text": text_hash(case),
+                "shapley": notes[case.case_id].to_json(),
+            }
+            for case in todo
+        ]
+        write_whole(out, "".join(json.dumps(line) + "\n" for line in lines))
+    else:
+        write_jsonl([dataclasses.replace(case, shapley=notes.get(case.case_id, case.shapley)) for case in cases], out)
     part.unlink()
     spread = [np.concatenate(list(note.stderr.values())).mean() for note in notes.values()]
     size = [np.abs(np.concatenate(list(note.values.values()))).mean() for note in notes.values()]
@@ -247,11 +250,7 @@ def _finished(part: Path, job: Job) -> tuple[dict[str, ShapleyAnnotation], Worth
     """Annotations of an interrupted run, by the hash of the text; a last line that was cut off is taken away."""
     if not part.exists():
         return {}, None
-    text = part.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        write_whole(part, whole)
-    head, *rows = [json.loads(line) for line in whole.splitlines()]
+    head, *rows = map(json.loads, kept_lines(part))
     if head["job"] != job.fingerprint:
         raise DatasetError(f"{part} was made with other settings; finish that run with them, or remove the file")
     return {row["text"]: ShapleyAnnotation.from_json(row["shapley"]) for row in rows}, Worth.from_json(head["worth"])
@@ -312,7 +311,4 @@ def _annotated(job: Job, belief: Belief, case: Case, provenance: Mapping[str, An
 
 
 def _tokens(belief: Belief) -> int:
-    if not isinstance(belief, LMBelief):
-        return 0
-    model = belief.model.model if isinstance(belief.model, CachedModel) else belief.model
-    return int(getattr(model, "tokens_rated", 0))
+    return int(getattr(belief.model, "tokens_rated", 0)) if isinstance(belief, LMBelief) else 0

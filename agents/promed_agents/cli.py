@@ -12,19 +12,14 @@ import typer
 from rich.console import Console
 from rich.padding import Padding
 from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
     TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
 import promed_env
 from promed_agents.cli_annotate import annotate_command
 from promed_agents.cli_common import fail as _fail
+from promed_agents.cli_common import progress_bar
 from promed_agents.cli_curate import curate_command
 from promed_agents.cli_data import datasets_app
 from promed_agents.cli_llm import grpo_command, sft_command
@@ -167,7 +162,7 @@ def evaluate_command(
         console.print(heading(setting, cases, env, levels), highlight=False)
         evaluations: list[Evaluation] = []
         example: list[tuple[Consultation, Dynamics]] = []
-        with _progress(console) as progress:
+        with progress_bar(console) as progress:
             for doctor in doctors:
                 for each in settings:
                     named = doctor.name if len(settings) == 1 else f"{doctor.name} {each.information}"
@@ -207,17 +202,6 @@ def _print_comparison(console: Console, evaluations: list[Evaluation], earlier: 
             console.print(Text(f"This run (first) and that of {folder} (second): {changes}."))
             title = f"Compared with the earlier run, information {level}"
             console.print(comparison_table([compare(now, then) for now, then in pairs], title))
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:10}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
 
 
 @app.command("report", no_args_is_help=True)
@@ -285,7 +269,7 @@ def plan_command(
         how = replace(PAPER, simulations=simulations) if preset == "paper" else Search(simulations)
         setting = Setting(env_id, dataset, split, patient, reward, facts_per_reply, max_questions, seed=seed)
         job = Job(setting, how, proposer, width)
-        with _progress(console) as progress:
+        with progress_bar(console) as progress:
             task = progress.add_task("planning", total=len(setting.load(episodes)))
             made, kept = write_trajectories(
                 job,
@@ -374,7 +358,7 @@ def score_command(
         rules |= {"max_questions": max_questions, "show_options": show_options, "seed": seed}
         rules["initial"] = int(initial) if initial.isdecimal() else initial
         finished: list[tuple[Consultation, Dynamics]] = []
-        with _progress(console) as progress:
+        with progress_bar(console) as progress:
             result = score_file(
                 transcripts,
                 setting_for(dataset, **rules),
@@ -421,7 +405,7 @@ def train_command(
         given = {"env_id": env_id, "steps": steps, "reward": reward, "seed": seed}
         changes = {name: value for name, value in given.items() if value is not None}
         config = read_recipe(recipe or algo, **changes)
-        with _progress(console) as progress:
+        with progress_bar(console) as progress:
             training = progress.add_task("training", total=config.steps)
             annotating: list[TaskID] = []
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from promed_agents.annotate import AnnotationSummary, Job, annotate_dataset, apply_sidecar
-from promed_agents.cli_common import fail
-from promed_agents.files import write_whole
+from promed_agents.cli_common import fail, progress_bar
 from promed_agents.worth import Worth
 from promed_env.case import Game
-from promed_env.datasets import CaseDataset, GeneratedDataset, load_dataset
+from promed_env.datasets import CaseDataset, GeneratedDataset, load_dataset, write_jsonl
 from promed_env.errors import DatasetError, ProMedError
 
 __all__ = ["annotate_command"]
@@ -75,7 +72,7 @@ def annotate_command(
         if belief is None:
             raise ValueError("give --belief, such as hf:PATH, or --from SIDECAR")
         job = Job(belief, _games(game), budget, target_stderr, seed, None if cache is None else str(cache))
-        with _progress(console) as bar:
+        with progress_bar(console) as bar:
             task = bar.add_task("measuring the belief", total=None)
 
             def advance(done: int, of: int) -> None:
@@ -109,20 +106,9 @@ def _games(given: list[str] | None) -> tuple[Game, ...]:
 def _merge(cases: CaseDataset, out: Path, console: Console) -> None:
     if out.exists():
         raise DatasetError(f"{out} exists; choose another name, or remove it")
-    write_whole(out, "".join(json.dumps(case.to_json(), ensure_ascii=False) + "\n" for case in cases))
+    write_jsonl(cases, out)
     annotated = sum(case.shapley is not None for case in cases)
     console.print(Text(f"{annotated} of {len(cases)} cases have values: {out}"))
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
 
 
 def _worth_table(worth: Worth) -> Table:

@@ -11,11 +11,11 @@ from typing import IO, Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from promed_agents.cli_common import fail
+from promed_agents.cli_common import fail, progress_bar
+from promed_agents.files import kept_lines
 from promed_env.case import Case
 from promed_env.datasets.curation import (
     PRESENTATIONS,
@@ -87,8 +87,7 @@ def curate_command(
         # Rules take seconds for a thousand rows; only a model's work is worth keeping half done.
         kept = None if model is None else out.with_name(f".{out.name}.partial")
         done = [] if kept is None else _begin(kept, settings, resume)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=quiet) as progress:
+        with progress_bar(console, quiet=quiet) as progress:
             task = progress.add_task("curating", total=len(rows), completed=len(done))
             log = None if kept is None else kept.open("a", encoding="utf-8")
             try:
@@ -120,13 +119,10 @@ def _begin(kept: Path, settings: dict[str, str], resume: bool) -> Finished:
         return []
     if not resume:
         raise DatasetError(f"{kept}: a stopped run left this; continue it with --resume, or remove it")
-    lines = kept.read_bytes().splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith(b"\n")]  # a kill may have cut the last one
-    if not whole or json.loads(whole[0]) != settings:
+    lines = kept_lines(kept)
+    if not lines or json.loads(lines[0]) != settings:
         raise DatasetError(f"{kept}: was begun on other rows or with other options; repeat them, or remove it")
-    with kept.open("r+b") as file:
-        file.truncate(sum(map(len, whole)))
-    rows = [json.loads(line) for line in whole[1:]]
+    rows = [json.loads(line) for line in lines[1:]]
     return [
         (Case.from_json(row["case"]), CaseCounts(row["counts"][0], row["counts"][1], tuple(row["counts"][2])))
         for row in rows

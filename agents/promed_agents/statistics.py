@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "Calibration",
@@ -19,6 +19,7 @@ __all__ = [
     "gap_closed",
     "mcnemar_exact",
     "paired_bootstrap",
+    "rank_correlation",
     "wilson_interval",
 ]
 
@@ -178,6 +179,20 @@ def paired_bootstrap(
     """
     first, second = _paired(a, b)
     return bootstrap_interval((first - second).tolist(), level=level, resamples=resamples, seed=seed)
+
+
+def rank_correlation(a: ArrayLike, b: ArrayLike) -> float:
+    """Spearman's rank correlation, with mid-ranks for ties.
+
+    Args:
+        a: Values.
+        b: Values of the same things, in the same order.
+    """
+
+    def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.array([((values < value).sum() + (values <= value).sum() - 1) / 2 for value in values])
+
+    return float(np.corrcoef(ranks(np.asarray(a)), ranks(np.asarray(b)))[0, 1])
 
 
 def gap_closed(

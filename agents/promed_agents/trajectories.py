@@ -20,7 +20,7 @@ import numpy as np
 
 from promed_agents.chat import to_messages
 from promed_agents.evaluate import Setting
-from promed_agents.files import write_whole
+from promed_agents.files import kept_lines, write_whole
 from promed_agents.llm import LLMProposer
 from promed_agents.mcts import (
     PAPER,
@@ -231,11 +231,7 @@ def _finished(part: Path, job: Job) -> dict[str, dict[str, Any]]:
     """Trajectories of an interrupted run; a last line that was cut off is taken away."""
     if not part.exists():
         return {}
-    text = part.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    rows = [json.loads(line) for line in whole.splitlines()]
+    rows = [json.loads(line) for line in kept_lines(part)]
     if any(row["provenance"]["job"] != job.fingerprint for row in rows):
         raise DatasetError(f"{part} was made with other settings; finish that run with them, or remove the file")
-    if whole != text:
-        write_whole(part, whole)
     return {row["case_id"]: row for row in rows}

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from promed_agents.statistics import bootstrap_interval, paired_bootstrap, wilson_interval
 from promed_env.beliefs import Belief, characteristic, key_log_probability, posteriors
-from promed_env.beliefs.lm import LMBelief
+from promed_env.beliefs.lm import LMBelief, mean_over_orders
 from promed_env.case import Case
 from promed_env.llm import LanguageModel
 
@@ -124,9 +124,9 @@ def measure(belief: Belief, cases: Sequence[Case]) -> Worth:
     if isinstance(belief, LMBelief) and belief.characteristic == "option_letter":
         orders = belief.by_order(chosen, everything)
         letters, order_gap = _orders(chosen, orders)
-        told = [np.logaddexp.reduce(each, axis=0) for each in orders]  # what the belief says, up to a constant
+        told = [mean_over_orders(each) for each in orders]  # what the belief says
         told_without = belief.batch(chosen, nothing)
-        full = _keys(chosen, [row - np.logaddexp.reduce(row) for row in told])
+        full = _keys(chosen, told)
         empty = _keys(chosen, told_without)
     else:
         told, told_without = (

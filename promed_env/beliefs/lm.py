@@ -25,7 +25,7 @@ from promed_env.beliefs import key_columns, key_log_probability
 from promed_env.case import Case, Language
 from promed_env.llm import PREFIX, LanguageModel, Messages, make_llm
 
-__all__ = ["PROMPT_VERSION", "Characteristic", "LMBelief", "make_lm_belief"]
+__all__ = ["PROMPT_VERSION", "Characteristic", "LMBelief", "make_lm_belief", "mean_over_orders"]
 
 Characteristic = Literal["option_letter", "answer_text"]
 
@@ -82,7 +82,7 @@ class LMBelief:
     def batch(self, cases: Sequence[Case], coalitions: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.float64]]:
         """Log p(option | facts) for many cases at once: for each its (n_options,)."""
         if self.characteristic == "option_letter":
-            return [_mean(orders) for orders in self.by_order(cases, coalitions)]
+            return [mean_over_orders(orders) for orders in self.by_order(cases, coalitions)]
         texts = [[option.text for option in case.options] for case in cases]
         rated = self._texts(cases, coalitions, texts)
         return [row - np.logaddexp.reduce(row) for row in rated]
@@ -130,8 +130,8 @@ class LMBelief:
         return found
 
 
-def _mean(orders: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log of the mean probability over orders."""
+def mean_over_orders(orders: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log of the mean probability over orders: (rotations, n_options) -> (n_options,)."""
     found: NDArray[np.float64] = np.logaddexp.reduce(orders, axis=0) - np.log(len(orders))
     return found
 

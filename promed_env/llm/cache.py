@@ -55,6 +55,11 @@ class CachedModel:
         """The model's."""
         return self.model.name
 
+    @property
+    def tokens_rated(self) -> int:
+        """The model's, where it counts them; 0 where it does not."""
+        return int(getattr(self.model, "tokens_rated", 0))
+
     def chat(
         self,
         batch: Sequence[Messages],

@@ -15,6 +15,7 @@ from promed_agents.statistics import (
     gap_closed,
     mcnemar_exact,
     paired_bootstrap,
+    rank_correlation,
     wilson_interval,
 )
 
@@ -201,3 +202,9 @@ def test_there_is_at_least_one_bin() -> None:
     with pytest.raises(ValueError, match="at least one bin"):
         calibration([0.5], [True], bins=0)
     assert calibration([0.5, 1.0], [True, True], bins=1).ece == pytest.approx(0.25)
+
+
+def test_rank_correlation_is_that_of_ranks_with_ties_shared():
+    assert rank_correlation([1, 2, 3], [10, 200, 3000]) == pytest.approx(1)
+    assert rank_correlation([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+    assert rank_correlation([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(np.corrcoef([0, 1.5, 1.5, 3], range(4))[0, 1])
