@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.tensorboard import SummaryWriter
 from transformers.integrations import TensorBoardCallback
 from trl import SFTConfig, SFTTrainer
 
+from promed_agents.answer_forks import NO_FORK, PADDING, Forks, answer_forks, forking
 from promed_agents.chat import Dialogue, read_chat
 from promed_agents.chat_format import ChatFormat
 from promed_agents.evaluate import Setting
@@ -44,6 +48,7 @@ class SFTSettings:
         setting: The environment of the dialogues and of the validation cases.
         answers: How the doctor answers in the training data: "stated" as in the file, "key" without a confidence,
             "words" by the option's text.
+        every_turn: Learn the right answer after every turn, not only the last (`answer_forks`).
         validation_split: The split of the validation cases; None for the setting's own.
         validation_episodes: How many are played.
         evaluations: How often they are played in the course of the run.
@@ -66,6 +71,7 @@ class SFTSettings:
     model: str = "tiny"
     setting: Setting = field(default_factory=Setting)
     answers: str = "stated"
+    every_turn: bool = False
     validation_split: str | None = "validation"
     validation_episodes: int = 200
     evaluations: int = 4
@@ -95,12 +101,14 @@ class SFTSettings:
 class _Trainer(PlaysValidation, SFTTrainer):  # type: ignore[misc]  # trl is untyped
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """TRL's loss; only the doctor's tokens are projected on the vocabulary."""
-        labels = inputs["labels"][:, 1:]
-        scored = labels != -100
-        positions = torch.nn.functional.pad(scored, (0, 1))
-        given = {name: value for name, value in inputs.items() if name != "labels"}
-        with scoring_only(self.accelerator.unwrap_model(model), positions):
-            return super().compute_loss(model, given | {"shift_labels": labels[scored][None]}, *args, **kwargs)
+        targets = inputs["shift_labels"]
+        scored = targets != -100
+        inner = self.accelerator.unwrap_model(model)
+        given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        given["shift_labels"] = targets[scored][None]
+        forked = forking(inner, inputs["positions"], inputs["forks"]) if "forks" in inputs else nullcontext()
+        with forked, scoring_only(inner, scored):
+            return super().compute_loss(model, given, *args, **kwargs)
 
 
 def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, quiet: bool = False) -> dict[str, float]:
@@ -126,7 +134,12 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
     said = [answer_as(dialogue, settings.answers, cases.by_id(dialogue.case_id)) for dialogue in dialogues]
     model, tokenizer = load_model(settings.model, settings.setting, seed=settings.seed, tiny=settings.tiny)
     chat = ChatFormat(tokenizer)
-    rows = tokenized(said, chat)
+    rows = tokenized(
+        said,
+        chat,
+        [cases.by_id(each.case_id) for each in dialogues] if settings.every_turn else None,
+        words=settings.answers == "words",
+    )
     steps = max(1, round(len(rows) * settings.epochs / (settings.batch_size * settings.accumulation)))
     args = SFTConfig(
         output_dir=str(out),
@@ -144,10 +157,12 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         use_cpu=settings.cpu,
         dataloader_pin_memory=False,
         disable_tqdm=quiet,
+        remove_unused_columns=False,
     )
     trainer = _Trainer(
         model=model,
         args=args,
+        data_collator=partial(_collate, pad_id=tokenizer.pad_token_id),
         train_dataset=rows,
         eval_dataset=rows.select([0]),  # asked for by the library; validation plays instead
         processing_class=tokenizer,
@@ -166,17 +181,53 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
     return trainer.keep(out, told)
 
 
-def tokenized(dialogues: Sequence[Sequence[Mapping[str, str]]], chat: ChatFormat) -> Dataset:
-    """Dialogues as `input_ids` and `labels`; the labels are -100 on all that the doctor does not say."""
-    rows = [chat.tokenize(messages) for messages in dialogues]
-    return Dataset.from_dict(
-        {
-            "input_ids": [row.ids for row in rows],
-            "labels": [
-                [token if own else -100 for token, own in zip(row.ids, row.doctor, strict=True)] for row in rows
-            ],
-        }
-    )
+def tokenized(
+    dialogues: Sequence[Sequence[Mapping[str, str]]],
+    chat: ChatFormat,
+    cases: Sequence[Case] | None = None,
+    *,
+    words: bool = False,
+) -> Dataset:
+    """Dialogues as `input_ids` and `shift_labels`: for each token the next, or -100 if the doctor does not say it.
+
+    Args:
+        dialogues: Chat messages of each.
+        chat: How they become tokens.
+        cases: The case of each; its right answer after every turn is put behind the dialogue, and there are the columns
+            `positions` and `forks` of `answer_forks` too.
+        words: Those answers are by the option's text.
+    """
+    columns: dict[str, list[list[int]]] = {name: [] for name in ("input_ids", "shift_labels", "positions", "forks")}
+    for index, messages in enumerate(dialogues):
+        row = chat.tokenize(messages)
+        own = row.doctor
+        branches = Forks()
+        if cases is not None:
+            starts = [place for place in range(1, len(own)) if own[place] and not own[place - 1]]
+            branches = answer_forks(cases[index], starts[:-1], chat, words=words)
+        length = len(row.ids)
+        targets = [token if said else -100 for token, said in zip(row.ids[1:], own[1:], strict=True)]
+        columns["input_ids"].append(row.ids + branches.ids)
+        columns["shift_labels"].append([*targets, -100, *branches.targets])
+        columns["positions"].append([*range(length), *branches.positions])
+        columns["forks"].append([NO_FORK] * length + branches.forks)
+    if cases is None:
+        del columns["positions"], columns["forks"]
+    columns["labels"] = columns["shift_labels"]  # the library makes its own where there are none
+    return Dataset.from_dict(columns)
+
+
+def _collate(rows: Sequence[Mapping[str, list[int]]], pad_id: int) -> dict[str, torch.Tensor]:
+    """Rows of one length, padded on the right."""
+    fills = {"input_ids": pad_id, "shift_labels": -100, "positions": 0, "forks": PADDING}
+    found = {
+        name: pad_sequence([torch.tensor(row[name]) for row in rows], batch_first=True, padding_value=fills[name])
+        for name in fills
+        if name in rows[0]
+    }
+    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+    found["attention_mask"] = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
+    return {**found, "labels": found["shift_labels"]}  # the library counts these
 
 
 def answer_as(dialogue: Dialogue, answers: str, case: Case) -> list[dict[str, str]]:

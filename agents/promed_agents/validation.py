@@ -160,9 +160,15 @@ class PlaysValidation:
         return figures
 
 
-def schedule(steps: int, evaluations: int) -> dict[str, Any]:
-    """Arguments of a trainer that plays validation cases so often in so many steps and keeps what plays best."""
-    every = max(1, steps // evaluations)
+def schedule(steps: int, evaluations: int, unit: int = 1) -> dict[str, Any]:
+    """Arguments of a trainer that plays validation cases so often in so many steps and keeps what plays best.
+
+    Args:
+        steps: Optimiser steps.
+        evaluations: How often.
+        unit: Optimiser steps that are not to be parted by a checkpoint.
+    """
+    every = max(1, steps // (unit * evaluations)) * unit
     return {
         "max_steps": steps,
         "eval_strategy": "steps",

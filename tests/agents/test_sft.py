@@ -11,7 +11,7 @@ from promed_agents.chat_format import ChatFormat
 from promed_agents.evaluate import Setting, evaluate
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import PROVENANCE, Lora, load_model
-from promed_agents.sft import SFTSettings, answer_as, fine_tune, tokenized
+from promed_agents.sft import SFTSettings, _collate, answer_as, fine_tune, tokenized
 from promed_agents.trajectories import Job, write_trajectories
 from promed_agents.zoo import make_agent
 
@@ -61,27 +61,26 @@ def test_only_what_the_doctor_says_has_a_label(plans):
     cases = SETTING.load_all()
     said = [answer_as(dialogue, "stated", cases.by_id(dialogue.case_id)) for dialogue in dialogues]
     for messages, row in zip(said, tokenized(said, chat), strict=True):
-        spoken = [token for token in row["labels"] if token != -100]
+        spoken = [token for token in row["shift_labels"] if token != -100]
         assert spoken == [t for m in messages if m["role"] == "assistant" for t in chat.doctor(m["content"])]
-        for token, label in zip(row["input_ids"], row["labels"], strict=True):
+        assert row["shift_labels"][-1] == -100
+        for token, label in zip(row["input_ids"][1:], row["shift_labels"][:-1], strict=True):
             assert label in (-100, token)
 
 
 def test_the_trainer_gives_other_tokens_no_gradient(plans):
     """Token by token: the gradient of the loss with respect to the logits is 0 where there is no label."""
-    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
-
     model, tokenizer = load_model("tiny", SETTING, tiny=TINY)
     chat = ChatFormat(tokenizer)
     cases = SETTING.load_all()
     said = [answer_as(dialogue, "key", cases.by_id(dialogue.case_id)) for dialogue in read_chat(plans)[:3]]
-    batch = DataCollatorForLanguageModeling(pad_token_id=tokenizer.pad_token_id)(list(tokenized(said, chat)))
+    batch = _collate(list(tokenized(said, chat)), pad_id=tokenizer.pad_token_id)
     logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     logits.retain_grad()
-    model.loss_function(logits=logits, labels=batch["labels"], vocab_size=model.config.vocab_size).backward()
-    touched = logits.grad.abs().sum(dim=-1) > 0
-    assert (touched[:, :-1] == (batch["labels"][:, 1:] != -100)).all()
-    assert not touched[:, -1].any()
+    targets = batch["shift_labels"]
+    loss = model.loss_function(logits=logits, labels=None, shift_labels=targets, vocab_size=model.config.vocab_size)
+    loss.backward()
+    assert ((logits.grad.abs().sum(dim=-1) > 0) == (targets != -100)).all()
 
 
 def test_the_loss_and_its_gradient_are_the_librarys(doctor, plans, tmp_path, monkeypatch):

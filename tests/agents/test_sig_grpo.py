@@ -120,6 +120,36 @@ def test_log_probabilities_entropies_and_gradients_are_the_librarys(batch, token
     assert found["theirs"][2].abs().max() > 0
 
 
+def test_the_answer_loss_is_the_cross_entropy_of_the_right_answer_after_every_turn(tmp_path):
+    """Against one dialogue after the other, ended there; the rest of the loss is as it was."""
+    trainer = make_trainer(tmp_path, answer_loss=0.5)
+    trainer.current_gradient_accumulation_steps = 1
+    rows = [row for row in trainer.train_dataset.select(range(2)).to_list() for _ in range(3)]
+    trainer.model.train()
+    scored = trainer._generate_and_score_completions(rows)
+    loss = trainer._compute_loss(trainer.model, scored)
+    expected, asked = torch.zeros(()), 0
+    for rollout in trainer.rollouts:
+        spoken = rollout.spoken
+        right = trainer.chat.doctor(f"answer: {rollout.final.case.answer[0]}")
+        others = [trainer.chat.doctor(f"answer: {option.key}") for option in rollout.final.case.options]
+        alike = next(place for place in range(9) if len({other[place] for other in others}) > 1)
+        for turn in range(len(spoken.texts)):
+            before = spoken.prompt_ids + spoken.completion_ids[: spoken.turns.index(turn)]
+            logits = trainer.model(input_ids=torch.tensor([before + right])).logits[0].log_softmax(dim=-1)
+            for place in range(alike, len(right)):
+                expected = expected - logits[len(before) + place - 1, right[place]]
+                asked += 1
+    assert asked > 6
+    expected = 0.5 * expected / float(scored["num_items_in_batch"])
+    trainer.answer_loss = 0.0
+    plain = trainer._compute_loss(trainer.model, scored)
+    torch.testing.assert_close(loss - plain, expected, atol=1e-5, rtol=1e-4)
+    gradients = [torch.autograd.grad(each, list(trainer.model.parameters())) for each in (loss - plain, expected)]
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-3)
+
+
 @pytest.mark.parametrize("scale", ["group", "batch", "none"])
 def test_trajectory_equals_the_librarys_own_advantages(tmp_path, scale, monkeypatch):
     trainer = make_trainer(tmp_path, advantage="trajectory", advantage_options={"scale": scale})
@@ -201,6 +231,24 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(trained, tmp_path):
         torch.testing.assert_close(whole[name], resumed[name], atol=1e-6, rtol=1e-5)
 
 
+def test_several_optimiser_steps_on_the_same_rollouts_and_a_kill_between_updates(tmp_path):
+    """Two parts, each twice: four steps an update, of which no checkpoint is in the midst; resuming changes nothing."""
+    chosen = settings(minibatches=2, iterations=2, answer_loss=0.5)
+    figures = train(chosen, tmp_path / "whole", quiet=True)
+    newest = tmp_path / "whole" / "checkpoint-16"
+    history = json.loads((newest / "trainer_state.json").read_text())["log_history"]
+    assert [entry["step"] for entry in history if "eval_accuracy" in entry] == [8, 16]
+    taken = {entry["rollouts/environment_steps"] for entry in history if "rollouts/environment_steps" in entry}
+    assert len(taken) == 4
+    assert max(entry["clip_ratio/region_mean"] for entry in history if "clip_ratio/region_mean" in entry) > 0
+    (tmp_path / "again").mkdir()
+    shutil.copytree(tmp_path / "whole" / "checkpoint-8", tmp_path / "again" / "checkpoint-8")
+    assert train(chosen, tmp_path / "again", resume=True, quiet=True) == figures
+    whole, again = (LanguagePolicy.load(tmp_path / n / "checkpoint-16").model.state_dict() for n in ("whole", "again"))
+    for name in whole:
+        torch.testing.assert_close(whole[name], again[name], atol=1e-6, rtol=1e-5)
+
+
 def test_a_run_ends_when_it_has_taken_its_environment_steps_also_when_it_was_resumed(tmp_path):
     chosen = settings(updates=12, evaluations=6, environment_steps=50, schedule="constant")
     train(chosen, tmp_path / "whole", quiet=True)
@@ -216,6 +264,19 @@ def test_a_run_ends_when_it_has_taken_its_environment_steps_also_when_it_was_res
     shutil.copytree(oldest, tmp_path / "again" / oldest.name)
     train(chosen, tmp_path / "again", resume=True, quiet=True)
     assert (tmp_path / "again" / newest.name).is_dir()
+
+
+def test_the_learning_rate_falls_with_the_environment_steps_where_these_end_first(tmp_path):
+    chosen = settings(updates=12, evaluations=12, environment_steps=50)
+    train(chosen, tmp_path, quiet=True)
+    newest = max(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    history = json.loads((newest / "trainer_state.json").read_text())["log_history"]
+    taken = [entry["rollouts/environment_steps"] for entry in history if "rollouts/environment_steps" in entry]
+    rates = [entry["learning_rate"] for entry in history if "learning_rate" in entry]
+    assert len(rates) == len(taken) > 1
+    assert rates[0] == 1e-2
+    for rate, before in zip(rates[1:], taken[:-1], strict=True):
+        assert rate == pytest.approx(1e-2 * (1 - before / 50), rel=1e-6)
 
 
 def test_it_learns_what_pays(tmp_path):

@@ -7,29 +7,54 @@ on the vocabulary. The figures are the same (the tests compare them).
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 
+from promed_agents.answer_forks import NO_FORK, PADDING, forking
 from promed_agents.scored_positions import scoring_only
 
 __all__ = ["ScoresDoctorTokens"]
+
+FORKS = ("fork_ids", "fork_targets", "fork_positions", "forks")
+"""Names of the branches among the inputs of the loss."""
 
 _TOKENS = 4096
 """Tokens that are read together at most: about what the caches of a processor hold of a small model's activations."""
 
 
 class ScoresDoctorTokens:
-    """A mixin for `trl.GRPOTrainer`, to be named before it."""
+    """A mixin for `trl.GRPOTrainer`, to be named before it.
 
+    Attributes:
+        answer_loss: Weight of the cross-entropy of the right answer after every turn. The inputs of the loss then have
+            the branches of `answer_forks` as `fork_ids`, `fork_targets`, `fork_positions` and `forks`, each (B, F);
+            positions are counted from the first token of the completion.
+    """
+
+    answer_loss: float = 0.0
     _scored: torch.Tensor | None = None
+    _branches: dict[str, torch.Tensor] | None = None
+    _answers: torch.Tensor | float = 0.0
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        this: Any = self
         self._scored = inputs["completion_mask"] * inputs["tool_mask"]
+        if self.answer_loss:
+            self._branches = {name: inputs[name] for name in FORKS}
+            self._answers = 0.0
         try:
             loss: torch.Tensor = super()._compute_loss(model, inputs)  # type: ignore[misc]
         finally:
-            self._scored = None
+            self._scored = self._branches = None
+        if self.answer_loss:  # normalised as TRL does the tokens of the dialogue (loss "dapo")
+            tokens = inputs["num_items_in_batch"].clamp(min=1.0) / this.accelerator.num_processes
+            tokens = tokens * this.current_gradient_accumulation_steps / this.args.steps_per_generation
+            loss = loss - self.answer_loss * self._answers / tokens
+            asked = int((inputs["fork_targets"] != -100).sum())
+            mean = torch.as_tensor(self._answers).detach() / max(asked, 1)
+            this._metrics["train"]["answers/log_probability"].append(float(mean))
         return loss
 
     def _get_per_token_logps_and_entropies(
@@ -58,17 +83,31 @@ class ScoresDoctorTokens:
             ids = input_ids[rows, first:last]
             wanted = scored[rows, first:last]
             wanted[:, 0] = False  # nothing stands before it
-            with scoring_only(inner, wanted.roll(-1, dims=1)), self.accelerator.autocast():  # type: ignore[attr-defined]
+            seen, targets, predicting = attention_mask[rows, first:last], ids.roll(-1, dims=1), wanted.roll(-1, dims=1)
+            forked: Any = nullcontext()
+            if self._branches is not None:
+                own = {name: each[rows] for name, each in self._branches.items()}
+                begin = input_ids.shape[1] - logits_to_keep - first  # the completion's first column
+                real = own["forks"] != PADDING
+                columns = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+                positions = torch.cat([columns, own["fork_positions"] + begin], dim=1)
+                trunk = torch.where(seen > 0, NO_FORK, PADDING)
+                forked = forking(inner, positions, torch.cat([trunk, own["forks"] + begin * real], dim=1))
+                ids = torch.cat([ids, own["fork_ids"]], dim=1)
+                seen = torch.cat([seen, real.to(seen.dtype)], dim=1)
+                targets = torch.cat([targets, own["fork_targets"]], dim=1)
+                predicting = torch.cat([predicting, own["fork_targets"] != -100], dim=1)
+            with forked, scoring_only(inner, predicting), self.accelerator.autocast():  # type: ignore[attr-defined]
                 found = model(
-                    input_ids=ids,
-                    attention_mask=attention_mask[rows, first:last],
-                    shift_labels=ids[wanted][None],
-                    fused_lm_head=True,
+                    input_ids=ids, attention_mask=seen, shift_labels=targets[predicting][None], fused_lm_head=True
                 )
+            said = predicting.nonzero()[:, 1] < wanted.shape[1]
+            if self._branches is not None:
+                self._answers = self._answers + found.log_probs[0][~said].float().sum()
             row, column = wanted.nonzero(as_tuple=True)
             places = rows[row], column + first
-            log_probs = log_probs.index_put(places, found.log_probs[0].float())
-            entropies = entropies.index_put(places, found.entropy[0].detach().float())
+            log_probs = log_probs.index_put(places, found.log_probs[0][said].float())
+            entropies = entropies.index_put(places, found.entropy[0][said].detach().float())
         kept = slice(-logits_to_keep, None)
         return log_probs[:, kept], entropies[:, kept] if compute_entropy else None, None
 

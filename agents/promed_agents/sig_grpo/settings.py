@@ -21,17 +21,23 @@ class GRPOSettings:
         setting: The environment, its training split and the reward, which must be named.
         advantage: One of `advantages.ESTIMATORS`.
         advantage_options: Keyword arguments of the estimator, such as {"discount": 0.9}.
-        updates: Optimiser steps.
+        updates: Batches of rollouts.
         environment_steps: Turns of the doctor after which the run ends, if that comes first; None for no limit.
         cases: Cases an update.
         group_size: Rollouts a case.
-        micro_batch: Rollouts a process computes the loss of at once; None for all of an update.
+        micro_batch: Rollouts a process computes the loss of at once; None for all of an optimiser step.
+        minibatches: Optimiser steps in a pass over the rollouts of an update, each on a part of them.
         iterations: Optimiser passes over the rollouts of an update.
         learning_rate: Highest.
-        schedule: "linear" if it falls to 0 over the updates, or "constant".
+        schedule: "linear" if it falls to 0 over the updates, or over the environment steps if these end first; or
+            "constant".
         kl: Weight of the KL divergence from the first model; the paper uses 0.04.
         clip: How far a ratio may move from 1.
         entropy: Weight of an entropy bonus.
+        answer_loss: Weight of the cross-entropy of the right answer, asked for beside every turn of the rollouts
+            (`promed_agents.answer_forks`): supervision that needs no luck, as the right answer of a training case is
+            known. A token of it counts as much as one of the doctor's with an advantage of 1.
+        answers: How those are worded: "key", or "words" by the option's text.
         temperature: Of sampling, in rollouts and in the loss.
         max_new_tokens: Longest turn.
         validation_split: The split of the validation cases; None for the setting's own.
@@ -56,12 +62,15 @@ class GRPOSettings:
     cases: int = 16
     group_size: int = 8
     micro_batch: int | None = None
+    minibatches: int = 1
     iterations: int = 1
     learning_rate: float = 1e-4
     schedule: str = "linear"
     kl: float = 0.0
     clip: float = 0.2
     entropy: float = 0.0
+    answer_loss: float = 0.0
+    answers: str = "key"
     temperature: float = 1.0
     max_new_tokens: int = 48
     validation_split: str | None = "validation"
@@ -82,7 +91,15 @@ class GRPOSettings:
             raise ValueError(f"vllm must be colocate or server, got {self.vllm!r}")
         if self.group_size < 2:
             raise ValueError(f"group_size must be at least 2, got {self.group_size}: a group is its own baseline")
-        for name in ("updates", "cases", "iterations", "max_new_tokens", "validation_episodes", "evaluations"):
+        for name in (
+            "updates",
+            "cases",
+            "minibatches",
+            "iterations",
+            "max_new_tokens",
+            "validation_episodes",
+            "evaluations",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.schedule not in ("linear", "constant"):
@@ -92,8 +109,17 @@ class GRPOSettings:
         for name in ("learning_rate", "temperature"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.kl < 0 or self.entropy < 0:
-            raise ValueError(f"kl and entropy must be at least 0, got {self.kl} and {self.entropy}")
+        if min(self.kl, self.entropy, self.answer_loss) < 0:
+            raise ValueError(
+                f"kl, entropy and answer_loss must be at least 0, got {self.kl}, {self.entropy} and {self.answer_loss}"
+            )
+        if self.answers not in ("key", "words"):
+            raise ValueError(f"answers must be key or words, got {self.answers!r}")
         total = self.cases * self.group_size
+        if total % self.minibatches:
+            raise ValueError(f"minibatches must divide the {total} rollouts of an update, got {self.minibatches}")
+        total //= self.minibatches
         if self.micro_batch is not None and (self.micro_batch < 1 or total % self.micro_batch):
-            raise ValueError(f"micro_batch must divide the {total} rollouts of an update, got {self.micro_batch}")
+            raise ValueError(
+                f"micro_batch must divide the {total} rollouts of an optimiser step, got {self.micro_batch}"
+            )

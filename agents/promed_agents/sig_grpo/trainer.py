@@ -25,10 +25,12 @@ import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.tensorboard import SummaryWriter
 from transformers.integrations import TensorBoardCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from promed_agents.answer_forks import PADDING, answer_forks
 from promed_agents.chat import to_messages
 from promed_agents.chat_format import ChatFormat
 from promed_agents.language_policy import LanguagePolicy
@@ -77,7 +79,7 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
             raise ValueError("mask_truncated_completions would silence dialogues whose last turn was cut off")
         assert args.output_dir is not None
         folder = Path(args.output_dir)
-        self.settings, self.chat = settings, ChatFormat(tokenizer)
+        self.settings, self.chat, self.answer_loss = settings, ChatFormat(tokenizer), settings.answer_loss
         self.validation = Validation(
             replace(settings.setting, split=settings.validation_split),
             settings.validation_episodes,
@@ -107,7 +109,45 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
         self._asked = inputs
         scored: dict[str, Any] = super()._generate_and_score_completions(inputs)
         scored["advantages"] = self._advantages(scored["completion_ids"])
+        if self.answer_loss:
+            scored |= self._forks(scored["completion_ids"].device)
         return scored
+
+    def _forks(self, device: torch.device) -> dict[str, torch.Tensor]:
+        """The right answer beside every turn of the rollouts, as `ScoresDoctorTokens` wants it."""
+        found = []
+        for rollout in self.rollouts:
+            turns = rollout.spoken.turns
+            starts = [turns.index(turn) for turn in range(max(turns) + 1)]
+            found.append(answer_forks(rollout.final.case, starts, self.chat, words=self.settings.answers == "words"))
+        columns = {
+            "fork_ids": ([each.ids for each in found], self.chat.end_id),
+            "fork_targets": ([each.targets for each in found], -100),
+            "fork_positions": ([each.positions for each in found], 0),
+            "forks": ([each.forks for each in found], PADDING),
+        }
+        return {
+            name: pad_sequence([torch.tensor(row, dtype=torch.long) for row in rows], True, fill).to(device)
+            for name, (rows, fill) in columns.items()
+        }
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The learning rate falls with the share of the budget that is used up: of updates or of environment steps."""
+        most = self.settings.environment_steps
+        if self.settings.schedule != "linear" or most is None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        trainer: Any = self
+        if trainer.lr_scheduler is None:
+            trainer._created_lr_scheduler = True
+            trainer.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                self.optimizer if optimizer is None else optimizer,
+                lambda step: max(0.0, 1 - max(step / num_training_steps, self._counter.taken / most)),
+            )
+        return trainer.lr_scheduler
+
+    @property
+    def _counter(self) -> EnvironmentSteps:
+        return next(each for each in self.callback_handler.callbacks if isinstance(each, EnvironmentSteps))
 
     def play(self) -> list[Rollout]:
         """Play the cases that the trainer asks for, by sampling from the model as it is now."""
@@ -148,9 +188,8 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
 
     def _log_rollouts(self, rewards: list[list[float]], groups: NDArray[np.int64]) -> None:
         figures = gather_object([summary_of(self.rollouts)])
-        counter = next(each for each in self.callback_handler.callbacks if isinstance(each, EnvironmentSteps))
-        counter.taken += sum(map(len, rewards))
-        self._metrics["train"]["rollouts/environment_steps"].append(float(counter.taken))
+        self._counter.taken += sum(map(len, rewards))
+        self._metrics["train"]["rollouts/environment_steps"].append(float(self._counter.taken))
         for name in figures[0]:
             self._metrics["train"][f"rollouts/{name}"].append(float(np.mean([each[name] for each in figures])))
         returns = np.array([sum(own) for own in rewards])
@@ -222,12 +261,14 @@ def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRP
     """The arguments of TRL's trainer for a run."""
     total = settings.cases * settings.group_size
     processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by `accelerate launch`
-    micro = settings.micro_batch or total // processes
-    steps = settings.updates * settings.iterations
+    micro = settings.micro_batch or total // (processes * settings.minibatches)
+    parts = total // (micro * processes)
+    unit = settings.iterations * settings.minibatches
     return GRPOConfig(
         output_dir=str(out),
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=total // (micro * processes),
+        gradient_accumulation_steps=parts // settings.minibatches,
+        steps_per_generation=parts,
         per_device_eval_batch_size=settings.group_size,  # asked for by the library, and not used
         num_generations=settings.group_size,
         num_iterations=settings.iterations,
@@ -247,7 +288,7 @@ def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRP
         use_vllm=settings.vllm is not None,
         vllm_mode=settings.vllm or "colocate",
         vllm_importance_sampling_mode="token_truncate",
-        **schedule(steps, settings.evaluations),
+        **schedule(settings.updates * unit, settings.evaluations, unit),
         seed=settings.seed,
         use_cpu=settings.cpu,
         dataloader_pin_memory=False,

@@ -1,0 +1,109 @@
+"""The answer asked for after every turn: side branches of a dialogue, read in the same pass as the dialogue.
+
+A dialogue of ten questions ends in one answer, so it teaches the answer once. Here, where the doctor asks a question,
+the dialogue forks: beside the question stands what the doctor should answer if it had to now. A branch takes the
+positions of the question, attends to all before it, and nothing else attends to it: each is what the model would read
+if the dialogue ended there, for the price of its few tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from promed_agents.chat_format import ChatFormat
+from promed_env.case import Case
+
+__all__ = ["NO_FORK", "PADDING", "Forks", "answer_forks", "forked_attention", "forking"]
+
+NO_FORK = 1 << 30
+"""In `Forks.forks` and its like: a token of the dialogue itself."""
+
+PADDING = -1
+"""In `Forks.forks` and its like: no token."""
+
+
+@dataclass(frozen=True)
+class Forks:
+    """The branches of one dialogue, one after the other, to be put behind its tokens; all lists have one length.
+
+    Attributes:
+        ids: Tokens; the last of an answer is left out, as nothing is to be predicted after it.
+        targets: For each the token to be predicted after it; -100 where all answers begin alike.
+        positions: Position of each token in the dialogue that ends with its branch.
+        forks: Position at which its branch leaves the dialogue.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    forks: list[int] = field(default_factory=list)
+
+
+def answer_forks(case: Case, starts: Sequence[int], chat: ChatFormat, *, words: bool) -> Forks:
+    """The right answer at each of these places.
+
+    Args:
+        case: Its answer.
+        starts: Positions of the first tokens of doctor's turns.
+        chat: How it becomes tokens.
+        words: Answer by the option's text, not by its key.
+
+    Raises:
+        ValueError: The tokenizer joins the word "answer" with the options.
+    """
+    said = {option.key: option.text if words else option.key for option in case.options}
+    every = [chat.doctor(f"answer: {text}") for text in said.values()]
+    right = chat.doctor("answer: " + ("; " if words else ", ").join(said[key] for key in case.answer))
+    alike = next(place for place in range(min(map(len, every))) if any(other[place] != right[place] for other in every))
+    if not alike:
+        raise ValueError(f"the tokenizer of {chat.tokenizer.name_or_path!r} makes 'answer: ' and an option one token")
+    found = Forks()
+    for start in starts:
+        found.ids.extend(right[:-1])
+        found.targets.extend([-100] * (alike - 1) + right[alike:])
+        found.positions.extend(range(start, start + len(right) - 1))
+        found.forks.extend([start] * (len(right) - 1))
+    return found
+
+
+def forked_attention(positions: torch.Tensor, forks: torch.Tensor) -> torch.Tensor:
+    """Which token attends to which.
+
+    Args:
+        positions: (B, T).
+        forks: (B, T): where a token's branch leaves the dialogue, `NO_FORK` or `PADDING`.
+
+    Returns:
+        (B, 1, T, T) bool: row i is what token i attends to.
+    """
+    before = positions[:, None, :] <= positions[:, :, None]
+    trunk = (forks[:, None, :] == NO_FORK) & (positions[:, None, :] < forks[:, :, None])
+    own = forks[:, None, :] == forks[:, :, None]
+    return (before & (trunk | own))[:, None]
+
+
+@contextmanager
+def forking(model: Any, positions: torch.Tensor, forks: torch.Tensor) -> Iterator[None]:
+    """While it lasts, a causal language model attends as `forked_attention` says, whatever mask it is given.
+
+    Args:
+        model: The unwrapped model, with adapters or without.
+        positions: (B, T).
+        forks: (B, T).
+    """
+    mask = forked_attention(positions, forks)
+
+    def put(module: Any, arguments: Any, options: dict[str, Any]) -> Any:
+        return arguments, {**options, "attention_mask": mask, "position_ids": positions}
+
+    inner = getattr(model, "get_base_model", lambda: model)().base_model
+    hook = inner.register_forward_pre_hook(put, with_kwargs=True)
+    try:
+        yield
+    finally:
+        hook.remove()
