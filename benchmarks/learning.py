@@ -4,12 +4,13 @@
     python benchmarks/learning.py run --runs DIR [--arm ARM ...] [--seed SEED ...]
     python benchmarks/learning.py table
 
-`data` makes the dialogues that fine-tuning learns from: one-turn answers, random interviews of ten questions, and the
+`data` makes what fine-tuning learns from: vignettes, one-turn answers, random interviews of ten questions, and the
 plans of MCTS that reads the case (`promed plan`, the paper's first stage). `run` trains arms that are not yet in
 `benchmarks/learning.json` and adds them; one that was interrupted goes on from its newest checkpoint in DIR. `table`
 prints what came out: accuracy on the first 1,000 test cases, questions, and shares of the gap to the ceiling, paired by
-case. All arms have one model (`TINY`) and one budget of environment steps (`BUDGET`); the simulations that the planner
-makes on top are counted apart. Judged is the checkpoint with the highest accuracy on 500 validation cases.
+case. All arms of a seed begin as one model (`TINY`), from scratch, that has read vignettes; all have one budget of
+environment steps (`BUDGET`, each pass over a turn counted, vignettes included); the simulations that the planner makes
+on top are counted apart. Judged is the checkpoint with the highest accuracy on 500 validation cases.
 
 Needs the extra `llm`.
 """
@@ -32,26 +33,44 @@ from promed_agents.chat import to_messages
 from promed_agents.evaluate import Setting, evaluate
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.rollout import play
+from promed_agents.sft import SFTSettings, fine_tune
+from promed_agents.sig_grpo.settings import GRPOSettings
+from promed_agents.sig_grpo.trainer import train
 from promed_agents.statistics import bootstrap_interval, paired_bootstrap
+from promed_agents.vignettes import write_vignettes
 from promed_agents.zoo import make_agent
 
 ENV_ID = "ProMed-PrimaryCare-v0"
 TINY = {"hidden": 96, "layers": 3, "length": 2048}
-BUDGET = 600_000
-"""Environment steps (turns of a doctor) that each arm learns from, its fine-tuning included."""
+BUDGET = 1_000_000
+"""Environment steps (turns of a doctor) that each arm learns from, vignettes and fine-tuning included."""
+READ = 200_000  # of them vignettes
 TEST_CASES, VALIDATION_CASES = 1_000, 500
 PLANNED, SIMULATIONS = 20_000, 20
-GROUPS, GROUP_SIZE = 32, 8
 UPDATES = 4_000  # more than the budget allows
+GRPO: Mapping[str, Any] = {
+    "updates": UPDATES,
+    "evaluations": UPDATES // 40,
+    "cases": 32,
+    "group_size": 8,
+    "minibatches": 4,
+    "answer_loss": 1.0,
+    "answers": "words",
+    "learning_rate": 5e-4,
+    "max_new_tokens": 4,
+    "validation_episodes": VALIDATION_CASES,
+    "tiny": TINY,
+    "cpu": True,
+}
 RESULTS = Path(__file__).with_suffix(".json")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to train.
+    """One way to train, after vignettes.
 
     Attributes:
-        data: Dialogues to fine-tune on: "reactive", "random" or "mcts"; None to start from random weights.
+        data: Dialogues to fine-tune on: "reactive", "random" or "mcts"; None for none.
         steps: Environment steps of the dialogues that fine-tuning learns from, with repetition.
         reward: What GRPO learns from; None for fine-tuning alone.
         advantage: Of GRPO.
@@ -59,41 +78,44 @@ class Arm:
     """
 
     data: str | None
-    steps: int = BUDGET
+    steps: int = BUDGET - READ
     reward: str | None = None
     advantage: str = "return_to_go"
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-FIRST = 200_000  # environment steps of fine-tuning before GRPO
+FIRST = 300_000  # environment steps of fine-tuning before GRPO
 OUTCOME, SIGNED = "3*diagnosis + format", "2*sig_signed + 3*diagnosis + format"
 ARMS: dict[str, Arm] = {
-    "reactive": Arm("reactive", 300_000),  # half the budget: its curve is flat by then, and its bound is 0.479
-    "sft_random": Arm("random"),
+    "reactive": Arm("reactive", 300_000),  # less than the others: its curve is flat by then, and its bound is 0.479
     "sft_mcts": Arm("mcts"),
     "outcome_grpo": Arm("mcts", FIRST, OUTCOME),
     "sig_grpo": Arm("mcts", FIRST, SIGNED),
     "sig_grpo_trajectory": Arm("mcts", FIRST, SIGNED, "trajectory"),
     "sig_grpo_standardized": Arm("mcts", FIRST, SIGNED, "standardized"),
     "sig_grpo_paper": Arm("mcts", FIRST, SIGNED, "paper"),
+    "sft_random": Arm("random"),
+    "outcome_grpo_no_sft": Arm(None, 0, OUTCOME),
     "sig_grpo_no_sft": Arm(None, 0, SIGNED),
-    "outcome_grpo_random": Arm("random", FIRST, OUTCOME),
-    "sig_grpo_random": Arm("random", FIRST, SIGNED),
+    "outcome_grpo_unsupervised": Arm("mcts", FIRST, OUTCOME, options={"answer_loss": 0.0}),
+    "sig_grpo_unsupervised": Arm("mcts", FIRST, SIGNED, options={"answer_loss": 0.0}),
 }
 
 
 def make_data(runs: Path) -> None:
     """Write the dialogues to learn from, those that are not there yet."""
     runs.mkdir(parents=True, exist_ok=True)
+    if not (runs / "vignettes.jsonl").exists():
+        write_vignettes(Setting(ENV_ID, split="train", seed=7), runs / "vignettes.jsonl", READ)
     for name, n in {"reactive": 300_000, "random": 91_000}.items():
         if not (runs / f"{name}.jsonl").exists():
             _interviews(runs / f"{name}.jsonl", n, length=0 if name == "reactive" else 10)
     if not (runs / "mcts.jsonl").exists():
         raise SystemExit(
             f"first: promed plan {ENV_ID} --split train --episodes {PLANNED} --simulations {SIMULATIONS} "
-            f"--out {runs / 'mcts.jsonl'}"
+            f"--preset puct --reward 2*sig_signed --out {runs / 'mcts.jsonl'}"
         )
-    for name in ("reactive", "random", "mcts"):
+    for name in ("vignettes", "reactive", "random", "mcts"):
         with (runs / f"{name}.jsonl").open(encoding="utf-8") as stream:
             turns = [sum(m["role"] == "assistant" for m in json.loads(line)["messages"]) for line in stream]
         print(f"{name:10} {len(turns):,} dialogues, {sum(turns):,} turns")
@@ -127,59 +149,20 @@ def _interviews(path: Path, n: int, length: int, batch: int = 512) -> None:
 
 def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
     """Train one arm and play the test cases."""
-    from promed_agents.sft import SFTSettings, fine_tune
-    from promed_agents.sig_grpo.settings import GRPOSettings
-    from promed_agents.sig_grpo.trainer import train
-
     torch.set_num_threads(1)
-    arm, started, seconds = ARMS[name], time.perf_counter(), 0.0
-    train_setting = Setting(ENV_ID, split="train", reward="diagnosis")
-    model = "tiny"
+    arm = ARMS[name]
+    model, seconds = _fine_tuned(runs, "vignettes", READ, seed, "tiny")
     if arm.data is not None:
-        folder = runs / f"sft-{arm.data}-{arm.steps}-{seed}"
-        if not (folder / "promed.json").exists():
-            path, turns = _first(runs / f"{arm.data}.jsonl", arm.steps)
-            settings = SFTSettings(
-                data=(str(path),),
-                setting=train_setting,
-                answers="words",
-                epochs=arm.steps / turns,
-                batch_size=16,
-                learning_rate=1.5e-3,
-                validation_episodes=VALIDATION_CASES,
-                evaluations=6,
-                max_new_tokens=4,
-                seed=seed,
-                tiny=TINY,
-                cpu=True,
-            )
-            fine_tune(settings, folder, resume=any(folder.glob("checkpoint-*")), quiet=True)
-            seconds = time.perf_counter() - started
-            (folder / "seconds.json").write_text(json.dumps(seconds))
-        seconds = json.loads((folder / "seconds.json").read_text())
-        model = str(folder)
+        model, more = _fine_tuned(runs, arm.data, arm.steps, seed, model)
+        seconds += more
     if arm.reward is not None:
-        folder = runs / f"{name}-{seed}"
-        begun = time.perf_counter()
+        folder, begun = runs / f"{name}-{seed}", time.perf_counter()
         settings = GRPOSettings(
             model=model,
             setting=Setting(ENV_ID, split="train", reward=arm.reward, seed=1_000 * seed),
             advantage=arm.advantage,
-            **{
-                "environment_steps": BUDGET - arm.steps,
-                "updates": UPDATES,
-                "evaluations": UPDATES // 40,
-                "schedule": "constant",
-                "cases": GROUPS,
-                "group_size": GROUP_SIZE,
-                "learning_rate": 5e-4,
-                "max_new_tokens": 4,
-                "validation_episodes": VALIDATION_CASES,
-                "seed": seed,
-                "tiny": TINY,
-                "cpu": True,
-                **arm.options,
-            },
+            seed=seed,
+            **{**GRPO, "environment_steps": BUDGET - READ - arm.steps, **arm.options},
         )
         train(settings, folder, resume=any(folder.glob("checkpoint-*")), quiet=True)
         seconds += time.perf_counter() - begun
@@ -203,6 +186,33 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
         "curve": curve,
         **found,
     }
+
+
+def _fine_tuned(runs: Path, data: str, steps: int, seed: int, model: str) -> tuple[str, float]:
+    """The folder of a model that learnt from so many turns of a file, trained if it is not there; and the seconds."""
+    folder = runs / f"{data}-{steps}-{seed}"
+    if not (folder / "seconds.json").exists():
+        path, turns = _first(runs / f"{data}.jsonl", steps)
+        settings = SFTSettings(
+            data=(str(path),),
+            model=model,
+            setting=Setting(ENV_ID, split="train", reward="diagnosis"),
+            answers="words",
+            every_turn=data in ("random", "mcts"),
+            epochs=steps / turns,
+            batch_size=16,
+            learning_rate=1.5e-3 if model == "tiny" else 1e-3,
+            validation_episodes=VALIDATION_CASES,
+            evaluations=4,
+            max_new_tokens=4,
+            seed=seed,
+            tiny=TINY,
+            cpu=True,
+        )
+        begun = time.perf_counter()
+        fine_tune(settings, folder, resume=any(folder.glob("checkpoint-*")), quiet=True)
+        (folder / "seconds.json").write_text(json.dumps(time.perf_counter() - begun))
+    return str(folder), json.loads((folder / "seconds.json").read_text())
 
 
 def _first(path: Path, steps: int) -> tuple[Path, int]:

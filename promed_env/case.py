@@ -320,7 +320,7 @@ class Case:
             "options": {option.key: option.text for option in self.options},
             **({"aliases": aliases} if aliases else {}),
             "answer": list(self.answer),
-            "facts": [dataclasses.asdict(fact) for fact in self.facts],
+            "facts": [dict(vars(fact)) for fact in self.facts],
             "initial": sorted(self.initial),
             "evidence": None if self.evidence is None else self.evidence.tolist(),
             "prior": self.prior.tolist(),

@@ -33,6 +33,7 @@ from promed_agents.score import score_file, setting_for, write_score
 from promed_agents.score_table import score_example, score_heading, score_table
 from promed_agents.tables import comparison_table, gap_lines, heading, pairs_table, results_table
 from promed_agents.trajectories import Job, write_trajectories
+from promed_agents.vignettes import write_vignettes
 from promed_agents.zoo import AGENTS, NEEDS_KNOWLEDGE, NEEDS_TABLE, make_agent
 from promed_env.consultation import Consultation
 from promed_env.dynamics import Dynamics
@@ -283,6 +284,32 @@ def plan_command(
     except (ProMedError, ValueError, OSError) as error:
         _fail(error)
     console.print(f"{made} planned, {kept} written to {out}", highlight=False)
+
+
+@app.command("vignettes", no_args_is_help=True)
+def vignettes_command(
+    env_id: EnvId,
+    out: Annotated[Path, typer.Option(help="File of vignettes to write (JSON Lines); must not exist.")],
+    episodes: Annotated[int, typer.Option(help="How many; of cases with an end in whole rounds.")] = 10_000,
+    dataset: Dataset = None,
+    split: Split = None,
+    seed: Seed = 0,
+) -> None:
+    """Write cases of which a share is told at once, with the right answer, as training data.
+
+    A model from scratch learns from them what findings mean, before dialogues teach it to ask (access: record).
+
+    Example: promed vignettes ProMed-PrimaryCare-v0 --split train --episodes 100000 --out vignettes.jsonl
+    """
+    console = Console()
+    try:
+        with progress_bar(console) as progress:
+            task = progress.add_task("telling", total=episodes)
+            setting = Setting(env_id, dataset, split, seed=seed)
+            write_vignettes(setting, out, episodes, progress=partial(progress.advance, task))
+    except (ProMedError, ValueError, OSError) as error:
+        _fail(error)
+    console.print(f"{episodes} vignettes written to {out}", highlight=False)
 
 
 @app.command("play", no_args_is_help=True)

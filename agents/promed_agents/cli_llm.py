@@ -41,6 +41,9 @@ def sft_command(
     dataset: DatasetOption = None,
     split: SplitOption = None,
     answers: Annotated[str | None, typer.Option(help="How the doctor answers: stated, key or words.")] = None,
+    every_turn: Annotated[
+        bool | None, typer.Option("--every-turn", help="Learn the right answer after every turn, not only the last.")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the dialogues. Default: the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Dialogues a step. Default: the recipe's.")] = None,
     learning_rate: LearningRate = None,
@@ -65,6 +68,7 @@ def sft_command(
         "data": [str(path) for path in data],
         "model": model,
         "answers": answers,
+        "every_turn": every_turn,
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
@@ -96,9 +100,17 @@ def grpo_command(
     advantage: Annotated[
         str | None, typer.Option(help="return_to_go, trajectory, paper or standardized. Default: the recipe's.")
     ] = None,
-    updates: Annotated[int | None, typer.Option(min=1, help="Optimiser steps. Default: the recipe's.")] = None,
+    updates: Annotated[int | None, typer.Option(min=1, help="Batches of rollouts. Default: the recipe's.")] = None,
     cases: Annotated[int | None, typer.Option(min=1, help="Cases an update. Default: the recipe's.")] = None,
     group_size: Annotated[int | None, typer.Option(min=2, help="Rollouts a case. Default: the recipe's.")] = None,
+    minibatches: Annotated[
+        int | None, typer.Option(min=1, help="Optimiser steps on the rollouts of an update. Default: the recipe's.")
+    ] = None,
+    answer_loss: Annotated[
+        float | None,
+        typer.Option(help="Weight of the right answer after every turn, supervised. Default: the recipe's."),
+    ] = None,
+    answers: Annotated[str | None, typer.Option(help="How those are worded: key or words.")] = None,
     learning_rate: LearningRate = None,
     kl: Annotated[float | None, typer.Option(help="Weight of the KL divergence. Default: the recipe's.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Of sampling. Default: the recipe's.")] = None,
@@ -127,6 +139,9 @@ def grpo_command(
         "updates": updates,
         "cases": cases,
         "group_size": group_size,
+        "minibatches": minibatches,
+        "answer_loss": answer_loss,
+        "answers": answers,
         "learning_rate": learning_rate,
         "kl": kl,
         "temperature": temperature,

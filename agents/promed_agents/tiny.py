@@ -1,8 +1,8 @@
 """Small language models from scratch: a Llama of about a million parameters and a tokenizer made from dialogues.
 
 Every sentence that occurs often (a canonical question, a finding as the patient puts it, the name of a condition) is
-one token, and so is what the patient's side puts beside each other in most dialogues; a whole consultation takes some
-60 tokens. What is left is spelt in bytes, so nothing is ever lost.
+one token, and so is what the patient's side puts beside each other in most consultations; a consultation of ten
+questions takes some 75 tokens. What is left is spelt in bytes, so nothing is ever lost.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def phrase_tokenizer(dialogues: Iterable[Sequence[Mapping[str, str]]], least: in
     heard: list[list[str]] = []
     total = 0
     for messages in dialogues:
-        total += 1
+        total += any(message["role"] == "assistant" for message in messages)
         for message, turn in zip(messages, phrases(messages), strict=True):
             (said if message["role"] == "assistant" else heard).append(turn)
     counts = Counter(phrase for turn in (*said, *_merged(heard, total / 2)) for phrase in turn)

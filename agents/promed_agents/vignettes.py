@@ -1,0 +1,118 @@
+"""Vignettes: cases of which a share is told at once, with the right answer; to read before learning to ask.
+
+Language models come to their first consultation from many complete descriptions of cases. A model from scratch has read
+none, and a dialogue teaches it little about answers: one, after what a few questions brought out. A vignette is a
+consultation without questions, one environment step, that tells a random share of the findings that are there and a few
+that are not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promed_agents.chat import to_messages
+from promed_agents.evaluate import Setting
+from promed_agents.files import write_whole
+from promed_env import __version__
+from promed_env.case import Case
+from promed_env.datasets import CaseDataset
+from promed_env.errors import DatasetError
+from promed_env.patients.facts import REPORTABLE, informant_of, quote, section_of
+
+__all__ = ["tell_some", "vignettes_of", "write_vignettes"]
+
+_BATCH = 500
+_NEGATIVES = 10
+
+
+def tell_some(case: Case, rng: np.random.Generator, negatives: int = _NEGATIVES) -> Case:
+    """The case with some more facts in its presentation.
+
+    Args:
+        case: The case.
+        rng: Draws how many, which and in what order.
+        negatives: At most so many of the facts that deny something; of all others any number may be told.
+    """
+    chosen: list[int] = []
+    for denied, most in ((False, case.n_facts), (True, negatives)):
+        left = [index for index in case.hidden if (case.facts[index].status == "absent") == denied]
+        chosen += rng.choice(left, size=rng.integers(min(most, len(left)) + 1), replace=False).tolist() if left else []
+    chosen = [int(index) for index in rng.permutation(np.array(chosen, dtype=np.int64))]
+    told = [
+        case.facts[index].text
+        if informant_of(section_of(case.facts[index])) in REPORTABLE
+        else quote(case, (index,)).text
+        for index in chosen
+    ]
+    space = "" if case.language == "zh" else " "
+    return case.with_initial(case.initial | frozenset(chosen), space.join([case.presentation, *told]))
+
+
+def vignettes_of(setting: Setting, cases: CaseDataset, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """One vignette a case, ready for JSON; the right answer is read from the case (access: record)."""
+    told = replace(cases, cases=tuple(tell_some(case, rng) for case in cases))
+    env = replace(setting, max_questions=0, reward="diagnosis").make(told)
+    env.reset(seed=setting.seed)
+    env.step([f"answer: {', '.join(case.answer)}" for case in told])
+    return [
+        {
+            "schema_version": 1,
+            "case_id": final.case.case_id,
+            "messages": to_messages(final, env.dynamics),
+            "correct": final.correct,
+            "access": "record",
+            "provenance": {
+                "promed": __version__,
+                "vignette": True,
+                "dataset": env.dynamics.dataset,
+                "case": case.fingerprint,
+                "seed": setting.seed,
+            },
+        }
+        for final, case in zip(env.consultations, cases, strict=True)
+    ]
+
+
+def write_vignettes(
+    setting: Setting, path: str | Path, episodes: int, *, progress: Callable[[int], None] = lambda made: None
+) -> None:
+    """Write vignettes of cases that are drawn by the setting's seed; of a data set with an end in whole rounds.
+
+    Args:
+        setting: The environment, the split and the seed.
+        path: The file, which must not exist.
+        episodes: How many.
+        progress: Called with the number of vignettes made since the last call.
+
+    Raises:
+        DatasetError: The file exists.
+        ValueError: There are to be none.
+    """
+    path = Path(path)
+    if path.exists():
+        raise DatasetError(f"{path} exists; choose another name, or remove it")
+    if episodes < 1:
+        raise ValueError(f"episodes must be at least 1, got {episodes}")
+    cases, rng = setting.load_all(), np.random.default_rng(setting.seed)
+    lines: list[str] = []
+    for drawn in _batches(len(cases), episodes, rng):
+        batch = replace(cases[:1], cases=tuple(cases[int(index)] for index in drawn))
+        lines += [json.dumps(row, ensure_ascii=False) + "\n" for row in vignettes_of(setting, batch, rng)]
+        progress(len(drawn))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, "".join(lines))
+
+
+def _batches(n: int, wanted: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """So many indexes below n in random order, batch by batch, none twice before all have come."""
+    while wanted > 0:
+        whole = rng.choice(n, size=min(n, wanted), replace=False)
+        yield from (whole[start : start + _BATCH] for start in range(0, len(whole), _BATCH))
+        wanted -= len(whole)
