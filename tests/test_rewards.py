@@ -27,6 +27,7 @@ from promed_env.rewards import (
     Evenly,
     FactRecall,
     Format,
+    FutileQuestion,
     InformationGain,
     PartialCredit,
     QuestionCost,
@@ -40,7 +41,7 @@ from promed_env.testing import cases, check_reward_term
 
 NAMES = (
     "sig", "sig_signed", "sig_positive", "sig_uniform", "sig_presentation", "sig_signed_presentation",
-    "distributed", "diagnosis", "partial_credit", "format", "question_cost", "fact_recall", "information_gain",
+    "distributed", "diagnosis", "partial_credit", "format", "question_cost", "futile_question", "fact_recall", "information_gain",
     "belief_gain",
 )  # fmt: skip
 
@@ -70,7 +71,7 @@ def test_every_term_and_preset_is_a_proper_reward(reward: str) -> None:
     term = make_reward(reward).bind(EvidenceBelief())
     report = check_reward_term(term)
     assert report.name == term.name
-    assert report.telescopes == ("question_cost" not in reward)
+    assert report.telescopes == ("question" not in reward)  # costs of questions count turns
 
 
 def test_weights_are_what_they_are_called(case: Case) -> None:
@@ -193,6 +194,9 @@ def test_final_terms_grade_the_answer() -> None:
 def test_costs_and_format_count_turns(case: Case) -> None:
     final = dialogue(case, (), ()).fail("odd").answer("A")
     assert paid(QuestionCost(), final) == [1, 1, 1, 0]
+    first, second = case.hidden[:2]
+    asked = dialogue(case, (first, second), (second,), ()).fail("odd").answer("A")
+    assert paid(FutileQuestion(), asked) == [0, 1, 1, 0, 0]
     assert paid(Format(), final) == [0, 0, -1, 0] == Format().hindsight(final).tolist()
 
 

@@ -20,7 +20,15 @@ from promed_env.case import Game
 from promed_env.rewards.base import FinalTerm, RewardTerm, WeightedSum, parts_of
 from promed_env.rewards.distributed import BySIG, DistributedReward, Distribution, Evenly
 from promed_env.rewards.gain import BeliefGain, InformationGain
-from promed_env.rewards.outcome import Diagnosis, FactRecall, Format, PartialCredit, QuestionCost, TestCost
+from promed_env.rewards.outcome import (
+    Diagnosis,
+    FactRecall,
+    Format,
+    FutileQuestion,
+    PartialCredit,
+    QuestionCost,
+    TestCost,
+)
 from promed_env.rewards.sig import SIG, Weighting, fact_weights, shapley_of
 
 __all__ = [
@@ -35,6 +43,7 @@ __all__ = [
     "FactRecall",
     "FinalTerm",
     "Format",
+    "FutileQuestion",
     "InformationGain",
     "PartialCredit",
     "QuestionCost",
@@ -57,6 +66,7 @@ _TERMS: dict[str, Callable[[], RewardTerm]] = {
     "partial_credit": PartialCredit,
     "format": Format,
     "question_cost": QuestionCost,
+    "futile_question": FutileQuestion,
     "test_cost": TestCost,
     "fact_recall": FactRecall,
     "information_gain": InformationGain,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from promed_env.consultation import Consultation
 from promed_env.rewards.base import FinalTerm, RewardTerm
 
-__all__ = ["Diagnosis", "FactRecall", "Format", "PartialCredit", "QuestionCost", "TestCost"]
+__all__ = ["Diagnosis", "FactRecall", "Format", "FutileQuestion", "PartialCredit", "QuestionCost", "TestCost"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,22 @@ class QuestionCost(RewardTerm):
     def __call__(self, before: Consultation, after: Consultation) -> float:
         """See the class."""
         return float(not after.finished)
+
+
+@dataclass(frozen=True)
+class FutileQuestion(RewardTerm):
+    """1 for a question that makes nothing known, such as one asked before; give it a negative weight.
+
+    SIG pays such a question 0, and so does not tell it from one whose facts matter little.
+    """
+
+    name = "futile_question"
+
+    def __call__(self, before: Consultation, after: Consultation) -> float:
+        """See the class."""
+        if after is before or after.turns[-1].kind != "question":
+            return 0.0
+        return float(not after.new_since(before))
 
 
 @dataclass(frozen=True)
