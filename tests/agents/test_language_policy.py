@@ -16,6 +16,7 @@ from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import load_model
 from promed_agents.rollout import play
 from promed_agents.tiny import phrase_tokenizer, phrases, tiny_llama
+from promed_agents.vignettes import vignettes_of
 
 SETTING = Setting("ProMed-MedQA-v0", reward="promed", max_questions=3)
 CHATML = (
@@ -238,3 +239,8 @@ def test_every_finding_of_the_clinic_is_one_token_however_rare():
     observations, *_ = env.step([f"question: {fact.question_text}" for fact in rare])
     lengths = [len(ChatFormat(tokenizer).next(observation)) for observation in observations]
     assert np.mean(np.array(lengths) > 8) < 0.02
+    chat = ChatFormat(tokenizer)
+    vignettes = vignettes_of(setting, cases, np.random.default_rng(0))
+    openings, _ = env.reset(seed=0, options={"case_id": [case.case_id for case in cases]})
+    assert np.median([len(chat.first(opening)) for opening in openings]) <= 22
+    assert np.median([len(chat.tokenize(row["messages"]).ids) for row in vignettes]) <= 60
