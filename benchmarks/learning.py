@@ -5,7 +5,8 @@
     python benchmarks/learning.py table
 
 `data` makes what fine-tuning learns from: vignettes, one-turn answers, random interviews of ten questions, and the
-plans of MCTS that reads the case (`promed plan`, the paper's first stage). `run` trains arms that are not yet in
+plans of MCTS that reads the case (`promed plan`, the paper's first stage; as the paper searches, which answers after a
+question or two, and "long", with ten questions). `run` trains arms that are not yet in
 `benchmarks/learning.json` and adds them; one that was interrupted goes on from its newest checkpoint in DIR. `table`
 prints what came out: accuracy on the first 1,000 test cases, questions, and shares of the gap to the ceiling, paired by
 case. All arms of a seed begin as one model (`TINY`), from scratch, that has read vignettes; all have one budget of
@@ -31,6 +32,7 @@ import numpy as np
 import torch
 from promed_agents.chat import to_messages
 from promed_agents.evaluate import Setting, evaluate
+from promed_agents.files import write_whole
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.rollout import play
 from promed_agents.sft import SFTSettings, fine_tune
@@ -42,9 +44,9 @@ from promed_agents.zoo import make_agent
 
 ENV_ID = "ProMed-PrimaryCare-v0"
 TINY = {"hidden": 96, "layers": 3, "length": 2048}
-BUDGET = 1_000_000
+BUDGET = 700_000
 """Environment steps (turns of a doctor) that each arm learns from, vignettes and fine-tuning included."""
-READ = 200_000  # of them vignettes
+READ = 100_000  # of them vignettes
 TEST_CASES, VALIDATION_CASES = 1_000, 500
 PLANNED, SIMULATIONS = 20_000, 20
 UPDATES = 4_000  # more than the budget allows
@@ -70,7 +72,7 @@ class Arm:
     """One way to train, after vignettes.
 
     Attributes:
-        data: Dialogues to fine-tune on: "reactive", "random" or "mcts"; None for none.
+        data: Dialogues to fine-tune on: "reactive", "random", "mcts" or "mcts_long"; None for none.
         steps: Environment steps of the dialogues that fine-tuning learns from, with repetition.
         reward: What GRPO learns from; None for fine-tuning alone.
         advantage: Of GRPO.
@@ -84,11 +86,12 @@ class Arm:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-FIRST = 300_000  # environment steps of fine-tuning before GRPO
+FIRST = 200_000  # environment steps of fine-tuning before GRPO
 OUTCOME, SIGNED = "3*diagnosis + format", "2*sig_signed + 3*diagnosis + format"
 ARMS: dict[str, Arm] = {
     "reactive": Arm("reactive", 300_000),  # less than the others: its curve is flat by then, and its bound is 0.479
     "sft_mcts": Arm("mcts"),
+    "sft_mcts_long": Arm("mcts_long"),
     "outcome_grpo": Arm("mcts", FIRST, OUTCOME),
     "sig_grpo": Arm("mcts", FIRST, SIGNED),
     "sig_grpo_trajectory": Arm("mcts", FIRST, SIGNED, "trajectory"),
@@ -110,12 +113,16 @@ def make_data(runs: Path) -> None:
     for name, n in {"reactive": 300_000, "random": 91_000}.items():
         if not (runs / f"{name}.jsonl").exists():
             _interviews(runs / f"{name}.jsonl", n, length=0 if name == "reactive" else 10)
-    if not (runs / "mcts.jsonl").exists():
-        raise SystemExit(
-            f"first: promed plan {ENV_ID} --split train --episodes {PLANNED} --simulations {SIMULATIONS} "
-            f"--preset puct --reward 2*sig_signed --out {runs / 'mcts.jsonl'}"
-        )
-    for name in ("vignettes", "reactive", "random", "mcts"):
+    for name, how in {
+        "mcts": "--preset paper --reward 2*sig",
+        "mcts_long": "--preset puct --reward 2*sig_signed",
+    }.items():
+        if not (runs / f"{name}.jsonl").exists():
+            raise SystemExit(
+                f"first: promed plan {ENV_ID} --split train --episodes {PLANNED} --simulations {SIMULATIONS} {how} "
+                f"--out {runs / name}.jsonl"
+            )
+    for name in ("vignettes", "reactive", "random", "mcts", "mcts_long"):
         with (runs / f"{name}.jsonl").open(encoding="utf-8") as stream:
             turns = [sum(m["role"] == "assistant" for m in json.loads(line)["messages"]) for line in stream]
         print(f"{name:10} {len(turns):,} dialogues, {sum(turns):,} turns")
@@ -198,12 +205,12 @@ def _fine_tuned(runs: Path, data: str, steps: int, seed: int, model: str) -> tup
             model=model,
             setting=Setting(ENV_ID, split="train", reward="diagnosis"),
             answers="words",
-            every_turn=data in ("random", "mcts"),
+            every_turn=data not in ("vignettes", "reactive"),
             epochs=steps / turns,
             batch_size=16,
             learning_rate=1.5e-3 if model == "tiny" else 1e-3,
             validation_episodes=VALIDATION_CASES,
-            evaluations=4,
+            evaluations=6,
             max_new_tokens=4,
             seed=seed,
             tiny=TINY,
@@ -226,7 +233,7 @@ def _first(path: Path, steps: int) -> tuple[Path, int]:
             lines.append(line)
             turns += line.count('"role": "assistant"')
     if not chosen.exists():
-        chosen.write_text("".join(lines), encoding="utf-8")
+        write_whole(chosen, "".join(lines))
     return chosen, turns
 
 

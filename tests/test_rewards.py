@@ -41,8 +41,8 @@ from promed_env.testing import cases, check_reward_term
 
 NAMES = (
     "sig", "sig_signed", "sig_positive", "sig_uniform", "sig_presentation", "sig_signed_presentation",
-    "distributed", "diagnosis", "partial_credit", "format", "question_cost", "futile_question", "fact_recall", "information_gain",
-    "belief_gain",
+    "distributed", "diagnosis", "partial_credit", "format", "question_cost", "futile_question", "fact_recall",
+    "information_gain", "belief_gain",
 )  # fmt: skip
 
 

@@ -141,7 +141,6 @@ def _interviews(setting: Setting) -> list[list[dict[str, str]]]:
         dialogues.append(to_messages(final, dynamics)[:-1])
         dialogues[-1] += [{"role": "assistant", "content": f"answer: {text}"} for text in answers]
     dialogues += _about_what_is_there(plain, some)
-    dialogues += _without_questions(plain, some)
     env = plain.make(cases[: min(len(cases), 16)])
     env.reset(seed=0)
     for mishap in _MISHAPS:
@@ -171,15 +170,6 @@ def _about_what_is_there(setting: Setting, cases: CaseDataset) -> list[list[dict
                     if asked
                 ]
     return dialogues
-
-
-def _without_questions(setting: Setting, cases: CaseDataset) -> list[list[dict[str, str]]]:
-    """How consultations open in which nothing may be asked."""
-    openings = []
-    for start in range(0, len(cases), _AT_ONCE):
-        observations, _ = replace(setting, max_questions=0).make(cases[start : start + _AT_ONCE]).reset(seed=0)
-        openings += [[{"role": "user", "content": observation}] for observation in observations]
-    return openings
 
 
 def _is_there(case: Case, index: int) -> bool:

@@ -2,8 +2,8 @@
 
 Language models come to their first consultation from many complete descriptions of cases. A model from scratch has read
 none, and a dialogue teaches it little about answers: one, after what a few questions brought out. A vignette is a
-consultation without questions, one environment step, that tells a random share of the findings that are there and a few
-that are not.
+consultation that is answered at once, one environment step; its presentation tells a random share of the findings that
+are there and a few that are not.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def tell_some(case: Case, rng: np.random.Generator, negatives: int = _NEGATIVES)
 def vignettes_of(setting: Setting, cases: CaseDataset, rng: np.random.Generator) -> list[dict[str, Any]]:
     """One vignette a case, ready for JSON; the right answer is read from the case (access: record)."""
     told = replace(cases, cases=tuple(tell_some(case, rng) for case in cases))
-    env = replace(setting, max_questions=0, reward="diagnosis").make(told)
+    env = replace(setting, reward="diagnosis").make(told)
     env.reset(seed=setting.seed)
     env.step([f"answer: {', '.join(case.answer)}" for case in told])
     return [

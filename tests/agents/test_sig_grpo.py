@@ -231,6 +231,21 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(trained, tmp_path):
         torch.testing.assert_close(whole[name], resumed[name], atol=1e-6, rtol=1e-5)
 
 
+def test_the_old_log_probabilities_are_those_of_the_sampling_and_the_librarys(tmp_path):
+    trainer = make_trainer(tmp_path, minibatches=2, temperature=0.7)
+    trainer.model.train()
+    rows = [row for row in trainer.train_dataset.select(range(2)).to_list() for _ in range(3)]
+    scored = trainer._generate_and_score_completions(rows)
+    ids = torch.cat([scored["prompt_ids"], scored["completion_ids"]], dim=1)
+    mask = torch.cat([scored["prompt_mask"], scored["completion_mask"]], dim=1)
+    width = scored["completion_ids"].shape[1]
+    with torch.no_grad():
+        expected = GRPOTrainer._get_per_token_logps_and_entropies(trainer, trainer.model, ids, mask, width)[0]
+    doctors = (scored["completion_mask"] * scored["tool_mask"]).bool()
+    assert doctors.any()
+    torch.testing.assert_close(scored["old_per_token_logps"][doctors], expected[doctors], atol=1e-4, rtol=0)
+
+
 def test_several_optimiser_steps_on_the_same_rollouts_and_a_kill_between_updates(tmp_path):
     """Two parts, each twice: four steps an update, of which no checkpoint is in the midst; resuming changes nothing."""
     chosen = settings(minibatches=2, iterations=2, answer_loss=0.5)

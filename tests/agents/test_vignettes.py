@@ -32,7 +32,7 @@ def test_every_vignette_is_answered_right_and_tells_nothing_that_is_not_so(tmp_p
         assert dialogue.fields["access"] == "record"
         opening = dialogue.messages[0].content
         assert opening.startswith(case.presentation)
-        assert "No questions left" in opening
+        assert "Questions left: 10." in opening
         text = opening.split("\n\n")[0].removeprefix(case.presentation)
         stated = [fact.text for fact in case.facts if fact.text in text]
         told.append(len(stated))

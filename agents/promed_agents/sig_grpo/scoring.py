@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from promed_agents.answer_forks import NO_FORK, PADDING, forking
 from promed_agents.scored_positions import scoring_only
@@ -31,9 +32,12 @@ class ScoresDoctorTokens:
         answer_loss: Weight of the cross-entropy of the right answer after every turn. The inputs of the loss then have
             the branches of `answer_forks` as `fork_ids`, `fork_targets`, `fork_positions` and `forks`, each (B, F);
             positions are counted from the first token of the completion.
+        sampled: Log-probabilities of the tokens of this process's completions, as they were drawn, while the library
+            scores them: it would work out again what is known. None if it is to do so.
     """
 
     answer_loss: float = 0.0
+    sampled: list[list[float]] | None = None
     _scored: torch.Tensor | None = None
     _branches: dict[str, torch.Tensor] | None = None
     _answers: torch.Tensor | float = 0.0
@@ -69,6 +73,12 @@ class ScoresDoctorTokens:
         **images: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """See TRL's; 0 where nothing is to be scored: at padding and, in the loss, at the patient's tokens."""
+        if self.sampled is not None:
+            return (
+                pad_sequence([torch.tensor(row) for row in self.sampled], batch_first=True).to(model.device),
+                None,
+                None,
+            )
         if compute_aux_loss or any(value is not None for value in images.values()):
             raise ValueError("SIG-GRPO trains language models that read text and are not mixtures of experts")
         scored = torch.zeros_like(attention_mask, dtype=torch.bool)

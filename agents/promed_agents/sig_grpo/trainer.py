@@ -108,6 +108,7 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._asked = inputs
         scored: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        self.sampled = None
         scored["advantages"] = self._advantages(scored["completion_ids"])
         if self.answer_loss:
             scored |= self._forks(scored["completion_ids"].device)
@@ -167,6 +168,8 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
         case_ids, seeds = ([row[name] for row in self._asked] for name in ("case_id", "seed"))
         self.rollouts = play(policy, self._env, case_ids, seeds, first=n * self.accelerator.process_index)
         model.train(training)
+        if not self.settings.kl and self.settings.vllm is None:  # else other log-probabilities are asked for too
+            self.sampled = [rollout.spoken.log_probs for rollout in self.rollouts]
         return self.rollouts
 
     def _advantages(self, completion_ids: torch.Tensor) -> torch.Tensor:
