@@ -1,10 +1,10 @@
-"""The whole pipeline on two cores in a quarter of an hour: plan, fine-tune, reinforce, evaluate.
+"""The whole pipeline on two cores in a quarter of an hour: read, plan, fine-tune, reinforce, evaluate.
 
     python examples/train_tiny_doctor.py [FOLDER] [--quick]
 
-A language model of half a million parameters learns from scratch to consult in ProMed-PrimaryCare-v0: first from the
-dialogues that tree search plans on the record (access: record), then by SIG-GRPO from what it earns itself. Its own
-access is text: it sees the dialogue and nothing else. A finished stage is not done again. `--quick` shows in a minute
+A language model of half a million parameters learns from scratch to consult in ProMed-PrimaryCare-v0: first what
+findings mean, from vignettes; then from the dialogues that tree search plans on the record (both: access record), then
+by SIG-GRPO from what it earns itself. Its own access is text: it sees the dialogue and nothing else. A finished stage is not done again. `--quick` shows in a minute
 that everything runs, and learns next to nothing. Needs the extra `llm`.
 """
 
@@ -21,6 +21,7 @@ from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.trainer import train
 from promed_agents.tables import results_table
 from promed_agents.trajectories import Job, write_trajectories
+from promed_agents.vignettes import write_vignettes
 from promed_agents.zoo import make_agent
 from rich.console import Console
 
@@ -36,26 +37,35 @@ def main() -> None:
     folder, quick = chosen.folder, chosen.quick
     folder.mkdir(parents=True, exist_ok=True)
 
-    print("1. planning")
+    print("1. reading vignettes")
+    vignettes, sft = folder / "vignettes.jsonl", read_table(named_recipe("sft"))
+    sft |= {"validation_episodes": 20} if quick else {}
+    if not vignettes.exists():
+        write_vignettes(SETTING, vignettes, 64 if quick else 60_000)
+    if not (folder / "reader" / "promed.json").exists():
+        table = {**sft, "data": [str(vignettes)], "epochs": 1}
+        fine_tune(from_table(SFTSettings, table, "sft"), folder / "reader", quiet=True)
+
+    print("2. planning")
     plans = folder / "plans.jsonl"
     if not plans.exists():
         job = Job(replace(SETTING, reward="2*sig"), replace(PAPER, simulations=20))
-        write_trajectories(job, plans, 64 if quick else 10_000, workers=2, correct_only=True)
+        write_trajectories(job, plans, 64 if quick else 6_000, workers=2, correct_only=True)
 
-    print("2. fine-tuning")
+    print("3. fine-tuning")
     if not (folder / "sft" / "promed.json").exists():
-        table = read_table(named_recipe("sft")) | ({"validation_episodes": 20} if quick else {})
-        fine_tune(from_table(SFTSettings, {**table, "data": [str(plans)]}, "sft"), folder / "sft", quiet=True)
+        table = {**sft, "data": [str(plans)], "model": str(folder / "reader")}
+        fine_tune(from_table(SFTSettings, table, "sft"), folder / "sft", quiet=True)
 
-    print("3. reinforcing")
+    print("4. reinforcing")
     if not (folder / "grpo" / "promed.json").exists():
         table = read_table(named_recipe("grpo")) | {"model": str(folder / "sft")}
         table |= {"updates": 2, "cases": 4, "validation_episodes": 20} if quick else {}
         train(from_table(GRPOSettings, table, "grpo"), folder / "grpo", quiet=True)
 
-    print("4. evaluating")
+    print("5. evaluating")
     test = replace(SETTING, split="test")
-    doctors = [LanguagePolicy.load(folder / stage, max_new_tokens=4) for stage in ("sft", "grpo")]
+    doctors = [LanguagePolicy.load(folder / stage, max_new_tokens=4) for stage in ("reader", "sft", "grpo")]
     cases = test.load(50 if quick else 1_000)
     played = [evaluate(doctor, test, cases) for doctor in (make_agent("reactive"), *doctors, make_agent("oracle"))]
     Console().print(results_table(played))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 __all__ = ["ChatFormat", "TokenizedDialogue"]
@@ -46,7 +46,7 @@ class ChatFormat:
     def __init__(self, tokenizer: Any) -> None:
         """Read the template of a tokenizer."""
         self.tokenizer = tokenizer
-        self._known: dict[str, tuple[int, ...]] = {}
+        self._encode = lru_cache(_REMEMBERED)(self._tokenized)  # what a patient says comes again and again
         if not tokenizer.chat_template:
             raise ValueError(f"the tokenizer of {tokenizer.name_or_path!r} has no chat template; set chat_template")
         self.end = str(tokenizer.eos_token)
@@ -77,11 +77,11 @@ class ChatFormat:
 
     def first(self, observation: str) -> list[int]:
         """Tokens up to the doctor's first word."""
-        return self._encode(self._before_first + observation.strip() + self._before_doctor)
+        return list(self._encode(self._before_first + observation.strip() + self._before_doctor))
 
     def next(self, observation: str) -> list[int]:
         """Tokens between the end of one doctor's turn and the first word of the next."""
-        return self._encode(self._before_next + observation.strip() + self._before_doctor)
+        return list(self._encode(self._before_next + observation.strip() + self._before_doctor))
 
     def doctor(self, utterance: str) -> list[int]:
         """Tokens of a doctor's turn, with its end."""
@@ -109,10 +109,5 @@ class ChatFormat:
             doctor += [bool(index % 2)] * len(piece)
         return TokenizedDialogue(ids, doctor)
 
-    def _encode(self, text: str) -> list[int]:
-        known = self._known.get(text)
-        if known is None:  # what a patient says comes again and again
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            known = self._known[text] = tuple(self.tokenizer.encode(text, add_special_tokens=False))
-        return list(known)
+    def _tokenized(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False))

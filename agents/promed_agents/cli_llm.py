@@ -42,7 +42,8 @@ def sft_command(
     split: SplitOption = None,
     answers: Annotated[str | None, typer.Option(help="How the doctor answers: stated, key or words.")] = None,
     every_turn: Annotated[
-        bool | None, typer.Option("--every-turn", help="Learn the right answer after every turn, not only the last.")
+        bool | None,
+        typer.Option("--every-turn/--last-turn", help="Learn the right answer after every turn, or only at the end."),
     ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the dialogues. Default: the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Dialogues a step. Default: the recipe's.")] = None,

@@ -72,11 +72,10 @@ def vignettes_of(setting: Setting, cases: CaseDataset, rng: np.random.Generator)
                 "promed": __version__,
                 "vignette": True,
                 "dataset": env.dynamics.dataset,
-                "case": case.fingerprint,
                 "seed": setting.seed,
             },
         }
-        for final, case in zip(env.consultations, cases, strict=True)
+        for final in env.consultations
     ]
 
 

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promed_env.errors import BackendError
-from promed_env.llm.base import PREFIX, Completion, Likelihood, Messages, check_choices, seeds_for
+from promed_env.llm.base import PREFIX, Completion, Likelihood, Messages, seeds_for
 from promed_env.llm.prefixes import distinct_tokens, packs
-from promed_env.llm.tokens import choice_tokens, encode, prompt_tokens
+from promed_env.llm.tokens import prompt_tokens, rows_to_choose, rows_to_rate
 
 if TYPE_CHECKING:
     import torch
@@ -177,12 +177,7 @@ class HFModel:
         self, batch: Sequence[Messages], letters: Sequence[Sequence[str]], prefix: str = PREFIX
     ) -> list[NDArray[np.float64]]:
         """See `LanguageModel.choice_logprobs`: one forward pass."""
-        check_choices(batch, letters)
-        choices = [choice_tokens(self.tokenizer, prefix, own) for own in letters]
-        rows = [
-            prompt_tokens(self.tokenizer, messages) + choice.said
-            for messages, choice in zip(batch, choices, strict=True)
-        ]
+        rows, choices = rows_to_choose(self.tokenizer, batch, letters, prefix)
         found: list[NDArray[np.float64]] = [np.empty(0)] * len(rows)
         for index, logits in self._after(rows, [1] * len(rows)):
             own = logits[-1, choices[index].letters].double().cpu()
@@ -191,10 +186,7 @@ class HFModel:
 
     def logprob(self, contexts: Sequence[Messages], continuations: Sequence[str]) -> list[Likelihood]:
         """See `LanguageModel.logprob`."""
-        tails = [encode(self.tokenizer, text) for text in continuations]
-        if empty := [text for text, tail in zip(continuations, tails, strict=True) if not tail]:
-            raise ValueError(f"cannot rate an empty text: {empty[0]!r}")
-        rows = [prompt_tokens(self.tokenizer, messages) + tail for messages, tail in zip(contexts, tails, strict=True)]
+        rows, tails = rows_to_rate(self.tokenizer, contexts, continuations)
         found = [Likelihood(0.0, 0.0)] * len(rows)
         for index, logits in self._after([row[:-1] for row in rows], [len(tail) for tail in tails]):
             own = self._torch.tensor(tails[index], device=logits.device)[:, None]

@@ -1,4 +1,4 @@
-"""How dialogues become tokens, for the backends that hold the tokenizer themselves."""
+"""How dialogues become tokens, and what is to be rated rows of tokens, for backends that hold the tokenizer."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from promed_env.errors import BackendError
-from promed_env.llm.base import Messages
+from promed_env.llm.base import Messages, check_choices
 
-__all__ = ["Choice", "choice_tokens", "encode", "prompt_tokens"]
+__all__ = ["Choice", "choice_tokens", "encode", "prompt_tokens", "rows_to_choose", "rows_to_rate"]
 
 
 class Choice(NamedTuple):
@@ -62,3 +62,34 @@ def choice_tokens(tokenizer: Any, prefix: str, letters: Sequence[str]) -> Choice
             "on a token of its own for each; choose another prefix, or rate the answers with logprob"
         )
     return Choice(said, last)
+
+
+def rows_to_choose(
+    tokenizer: Any, batch: Sequence[Messages], letters: Sequence[Sequence[str]], prefix: str
+) -> tuple[list[list[int]], list[Choice]]:
+    """What `LanguageModel.choice_logprobs` reads: the tokens before each letter, and the letters' tokens.
+
+    Raises:
+        ValueError: See `check_choices`.
+        BackendError: See `choice_tokens` and `prompt_tokens`.
+    """
+    check_choices(batch, letters)
+    choices = [choice_tokens(tokenizer, prefix, own) for own in letters]
+    rows = [prompt_tokens(tokenizer, messages) + choice.said for messages, choice in zip(batch, choices, strict=True)]
+    return rows, choices
+
+
+def rows_to_rate(
+    tokenizer: Any, contexts: Sequence[Messages], continuations: Sequence[str]
+) -> tuple[list[list[int]], list[list[int]]]:
+    """What `LanguageModel.logprob` reads: each context with its continuation, and the continuation alone.
+
+    Raises:
+        ValueError: A continuation is empty.
+        BackendError: See `prompt_tokens`.
+    """
+    tails = [encode(tokenizer, text) for text in continuations]
+    if empty := [text for text, tail in zip(continuations, tails, strict=True) if not tail]:
+        raise ValueError(f"cannot rate an empty text: {empty[0]!r}")
+    rows = [prompt_tokens(tokenizer, messages) + tail for messages, tail in zip(contexts, tails, strict=True)]
+    return rows, tails

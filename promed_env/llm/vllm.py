@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promed_env.errors import BackendError
-from promed_env.llm.base import PREFIX, Completion, Likelihood, Messages, check_choices, seeds_for
-from promed_env.llm.tokens import choice_tokens, encode, prompt_tokens
+from promed_env.llm.base import PREFIX, Completion, Likelihood, Messages, seeds_for
+from promed_env.llm.tokens import prompt_tokens, rows_to_choose, rows_to_rate
 
 __all__ = ["VLLMModel"]
 
@@ -80,12 +80,7 @@ class VLLMModel:
         self, batch: Sequence[Messages], letters: Sequence[Sequence[str]], prefix: str = PREFIX
     ) -> list[NDArray[np.float64]]:
         """See `LanguageModel.choice_logprobs`."""
-        check_choices(batch, letters)
-        choices = [choice_tokens(self.tokenizer, prefix, own) for own in letters]
-        rows = [
-            prompt_tokens(self.tokenizer, messages) + choice.said
-            for messages, choice in zip(batch, choices, strict=True)
-        ]
+        rows, choices = rows_to_choose(self.tokenizer, batch, letters, prefix)
         how = [
             self._sampling(
                 max_tokens=1, temperature=1.0, seed=0, allowed_token_ids=choice.letters, logprobs=len(choice.letters)
@@ -101,10 +96,7 @@ class VLLMModel:
 
     def logprob(self, contexts: Sequence[Messages], continuations: Sequence[str]) -> list[Likelihood]:
         """See `LanguageModel.logprob`."""
-        tails = [encode(self.tokenizer, text) for text in continuations]
-        if empty := [text for text, tail in zip(continuations, tails, strict=True) if not tail]:
-            raise ValueError(f"cannot rate an empty text: {empty[0]!r}")
-        rows = [prompt_tokens(self.tokenizer, messages) + tail for messages, tail in zip(contexts, tails, strict=True)]
+        rows, tails = rows_to_rate(self.tokenizer, contexts, continuations)
         how = [self._sampling(max_tokens=1, temperature=0.0, prompt_logprobs=0)] * len(rows)
         found = []
         for item, row, tail in zip(self._run(rows, how), rows, tails, strict=True):
