@@ -4,8 +4,8 @@
 
 A language model of half a million parameters learns from scratch to consult in ProMed-PrimaryCare-v0: first what
 findings mean, from vignettes; then from the dialogues that tree search plans on the record (both: access record), then
-by SIG-GRPO from what it earns itself. Its own access is text: it sees the dialogue and nothing else. A finished stage is not done again. `--quick` shows in a minute
-that everything runs, and learns next to nothing. Needs the extra `llm`.
+by SIG-GRPO from what it earns itself. Its own access is text: it sees the dialogue and nothing else. A finished stage
+is not done again. `--quick` shows in a minute that everything runs, and learns next to nothing. Needs the extra `llm`.
 """
 
 import argparse
