@@ -2,6 +2,7 @@
 
     python benchmarks/learning.py data --runs DIR
     python benchmarks/learning.py run --runs DIR [--arm ARM ...] [--seed SEED ...]
+    python benchmarks/learning.py references
     python benchmarks/learning.py table
 
 `data` makes what fine-tuning learns from: vignettes, one-turn answers, random interviews of ten questions, and the
@@ -74,7 +75,8 @@ class Arm:
     Attributes:
         data: Dialogues to fine-tune on: "reactive", "random", "mcts" or "mcts_long"; None for none.
         steps: Environment steps of the dialogues that fine-tuning learns from, with repetition.
-        reward: What GRPO learns from; None for fine-tuning alone.
+        reward: What GRPO learns from; None for fine-tuning alone. "MATCHED*term" scales the term so that its sum over an
+            episode has the standard deviation that 2*sig_signed has among the dialogues that GRPO starts from.
         advantage: Of GRPO.
         options: Fields of `GRPOSettings` in which it differs from the others.
     """
@@ -103,6 +105,23 @@ ARMS: dict[str, Arm] = {
     "outcome_grpo_unsupervised": Arm("mcts", FIRST, OUTCOME, options={"answer_loss": 0.0}),
     "sig_grpo_unsupervised": Arm("mcts", FIRST, SIGNED, options={"answer_loss": 0.0}),
 }
+ABLATIONS: dict[str, Arm] = {
+    **{
+        name: Arm("mcts", FIRST, reward)
+        for name, reward in {
+            "softmax": "MATCHED*sig + 3*diagnosis + format",
+            "uniform": "MATCHED*sig_uniform + 3*diagnosis + format",
+            "given_presentation": "MATCHED*sig_signed_presentation + 3*diagnosis + format",
+            "belief_gain": "MATCHED*belief_gain + 3*diagnosis + format",
+            "alpha_half": "0.5*sig_signed + 3*diagnosis + format",
+            "alpha_8": "8*sig_signed + 3*diagnosis + format",
+            "beta_1": "2*sig_signed + distributed + 3*diagnosis + format",
+            "gamma_1": "2*sig_signed + diagnosis + format",
+            "futile": "2*sig_signed + 3*diagnosis + format - 0.2*futile_question",
+        }.items()
+    },
+}
+"""Arms that differ from `sig_grpo` in the reward; run only when they are named."""
 
 
 def make_data(runs: Path) -> None:
@@ -157,16 +176,17 @@ def _interviews(path: Path, n: int, length: int, batch: int = 512) -> None:
 def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
     """Train one arm and play the test cases."""
     torch.set_num_threads(1)
-    arm = ARMS[name]
+    arm = {**ARMS, **ABLATIONS}[name]
     model, seconds = _fine_tuned(runs, "vignettes", READ, seed, "tiny")
     if arm.data is not None:
         model, more = _fine_tuned(runs, arm.data, arm.steps, seed, model)
         seconds += more
     if arm.reward is not None:
         folder, begun = runs / f"{name}-{seed}", time.perf_counter()
+        reward = matched(arm.reward, LanguagePolicy.load(model, temperature=1.0, max_new_tokens=4))
         settings = GRPOSettings(
             model=model,
-            setting=Setting(ENV_ID, split="train", reward=arm.reward, seed=1_000 * seed),
+            setting=Setting(ENV_ID, split="train", reward=reward, seed=1_000 * seed),
             advantage=arm.advantage,
             seed=seed,
             **{**GRPO, "environment_steps": BUDGET - READ - arm.steps, **arm.options},
@@ -185,7 +205,7 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
     return {
         "arm": name,
         "seed": seed,
-        "reward": arm.reward,
+        "reward": arm.reward if arm.reward is None else reward,
         "advantage": arm.advantage if arm.reward else None,
         "seconds": round(seconds, 1),
         "date": date.today().isoformat(),
@@ -243,6 +263,18 @@ def _newest_state(folder: Path) -> dict[str, Any]:
     return state
 
 
+def matched(reward: str, policy: LanguagePolicy) -> str:
+    """The reward with a weight in the place of "MATCHED"; see `Arm`."""
+    if "MATCHED" not in reward:
+        return reward
+    term = reward.partition("MATCHED*")[2].split()[0]
+    setting = Setting(ENV_ID, split="validation", reward=f"2*sig_signed + {term}")
+    cases = setting.load(256)
+    played = play(policy, setting.make(cases), [case.case_id for case in cases], list(range(256)))
+    ours, theirs = (np.std([rollout.terms[name] for rollout in played]) for name in ("sig_signed", term))
+    return reward.replace("MATCHED", f"{ours / theirs:.4g}")
+
+
 def judge(policy: LanguagePolicy) -> dict[str, Any]:
     """Accuracy and questions on the test cases, case by case."""
     setting = Setting(ENV_ID, split="test", reward="diagnosis")
@@ -259,11 +291,12 @@ def judge(policy: LanguagePolicy) -> dict[str, Any]:
 
 
 def references() -> dict[str, Any]:
-    """The ceiling and the knowledge doctors on the same cases."""
+    """The ceiling and doctors with the exact posterior (access: knowledge) on the same cases."""
     found = {}
     setting = Setting(ENV_ID, split="test", reward="diagnosis")
-    for name in ("oracle", "knowledge", "mcts", "scripted", "reactive"):
-        result = evaluate(make_agent(name), setting, setting.load(TEST_CASES))
+    doctors = {"ceiling": "oracle", "greedy": "knowledge", "mcts": "mcts", "script": "scripted", "at_once": "reactive"}
+    for name, doctor in doctors.items():
+        result = evaluate(make_agent(doctor), setting, setting.load(TEST_CASES))
         found[name] = {
             "accuracy": result.summaries["all"].accuracy,
             "questions": result.summaries["all"].questions,
@@ -296,7 +329,7 @@ def table() -> None:
     """Print all arms: mean over seeds, and shares of the gap to the ceiling with paired intervals over cases."""
     found = read()
     bits = {name: np.array([list(map(int, row["correct"]))], float) for name, row in found["references"].items()}
-    for name in ARMS:
+    for name in (*ARMS, *ABLATIONS):
         rows = [row for row in found["runs"].values() if row["arm"] == name]
         if rows:
             bits[name] = np.array([list(map(int, row["correct"])) for row in rows], float)
@@ -310,8 +343,8 @@ def table() -> None:
         figures = f"{values.mean():.3f} [{low:.3f}, {high:.3f}] ({per_seed})"
         print(f"{name:24} {len(values):5}  {figures} {asked:6.1f} {minutes:7.1f}")
     if "sig_grpo" in bits and "reactive" in bits:
-        ceiling = bits["oracle"].mean()
-        for other in [name for name in bits if name in ARMS and name != "sig_grpo"]:
+        ceiling = bits["ceiling"].mean()
+        for other in [name for name in bits if name not in found["references"] and name != "sig_grpo"]:
             ours, theirs = bits["sig_grpo"].mean(axis=0), bits[other].mean(axis=0)
             low, high = paired_bootstrap(ours.tolist(), theirs.tolist())
             more, gap = ours.mean() - theirs.mean(), ceiling - theirs.mean()
@@ -327,7 +360,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("section", choices=["data", "run", "references", "table"])
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of dialogues and runs")
-    parser.add_argument("--arm", action="append", choices=list(ARMS), help="arm to train; repeat; default: all")
+    parser.add_argument(
+        "--arm",
+        action="append",
+        choices=[*ARMS, *ABLATIONS],
+        help="arm to train; repeat; default: all but the ablations",
+    )
     parser.add_argument("--seed", action="append", type=int, help="seed; repeat; default: 0, 1 and 2")
     chosen = parser.parse_args()
     if chosen.section == "data":
