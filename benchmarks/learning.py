@@ -75,7 +75,7 @@ class Arm:
     Attributes:
         data: Dialogues to fine-tune on: "reactive", "random", "mcts" or "mcts_long"; None for none.
         steps: Environment steps of the dialogues that fine-tuning learns from, with repetition.
-        reward: What GRPO learns from; None for fine-tuning alone. "MATCHED*term" scales the term so that its sum over an
+        reward: What GRPO learns from; None for fine-tuning alone. "MATCHED*term" scales the term so that its sum in an
             episode has the standard deviation that 2*sig_signed has among the dialogues that GRPO starts from.
         advantage: Of GRPO.
         options: Fields of `GRPOSettings` in which it differs from the others.
