@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from promed_agents.evaluate import Setting
 from promed_agents.models import load_model
+from promed_agents.setting import Setting
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.trainer import SIGGRPOTrainer, config_for, training_rows
 from trl import GRPOTrainer

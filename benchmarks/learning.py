@@ -32,10 +32,11 @@ from typing import Any
 import numpy as np
 import torch
 from promed_agents.chat import to_messages
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
 from promed_agents.files import write_whole
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.rollout import play
+from promed_agents.setting import Setting
 from promed_agents.sft import SFTSettings, fine_tune
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.trainer import train

@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
 from promed_agents.sb3 import SB3Doctor, read_recipe, train
+from promed_agents.setting import Setting
 from promed_agents.statistics import bootstrap_interval, paired_bootstrap
 from promed_agents.zoo import make_agent
 

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 from patients import LABELS, load_labels
 from patients import evaluate as agreement
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
 from promed_agents.llm import STYLES, LLMDoctor
+from promed_agents.setting import Setting
 
 from promed_env import phrases
 from promed_env.datasets import load_dataset

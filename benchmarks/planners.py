@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
 from promed_agents.knowledge import KnowledgeDoctor
 from promed_agents.mcts import BeliefState, BeliefWorld, Candidates, MCTSDoctor, Search, search
+from promed_agents.setting import Setting
 from promed_agents.statistics import bootstrap_interval
 from worlds import wilson
 

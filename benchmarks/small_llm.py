@@ -25,11 +25,11 @@ import numpy as np
 from promed_agents.annotate import Job as Annotation
 from promed_agents.annotate import annotate_dataset
 from promed_agents.chat_format import ChatFormat
-from promed_agents.evaluate import Setting
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.mcts import PAPER
 from promed_agents.models import Lora, load_model
 from promed_agents.rollout import Rollout, play
+from promed_agents.setting import Setting
 from promed_agents.sft import SFTSettings, fine_tune
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.trainer import train

@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
+from promed_agents.setting import Setting
 from promed_agents.zoo import make_agent
 
 from promed_env.consultation import Consultation

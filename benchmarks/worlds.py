@@ -26,7 +26,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from core import rates, textarena_game
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
+from promed_agents.setting import Setting
 from promed_agents.zoo import make_agent
 
 from promed_env.beliefs.knowledge import KnowledgeBelief

@@ -21,7 +21,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
+from promed_agents.setting import Setting
 from promed_agents.zoo import AGENTS, NEEDS_KNOWLEDGE, NEEDS_TABLE, make_agent
 
 from promed_env.datasets import CaseDataset

@@ -12,10 +12,11 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.mcts import PAPER
 from promed_agents.recipes import from_table, named_recipe, read_table
+from promed_agents.setting import Setting
 from promed_agents.sft import SFTSettings, fine_tune
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.trainer import train

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from promed_agents.cli import app
-from promed_agents.evaluate import Setting, evaluate, write_results
+from promed_agents.evaluate import evaluate, write_results
+from promed_agents.setting import Setting
 from promed_agents.zoo import make_agent
 from typer.testing import CliRunner
 

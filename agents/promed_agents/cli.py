@@ -24,13 +24,14 @@ from promed_agents.cli_curate import curate_command
 from promed_agents.cli_data import datasets_app
 from promed_agents.cli_llm import grpo_command, sft_command
 from promed_agents.compare import compare, counterpart, gaps_closed, read_earlier, setting_changes
-from promed_agents.evaluate import INFORMATION, Evaluation, Information, Setting, evaluate, write_results
+from promed_agents.evaluate import Evaluation, evaluate, write_results
 from promed_agents.mcts import PAPER, Search
 from promed_agents.play import play
 from promed_agents.replay import REPLIES
 from promed_agents.report import REPORT_FILE, write_report
 from promed_agents.score import score_file, setting_for, write_score
 from promed_agents.score_table import score_example, score_heading, score_table
+from promed_agents.setting import INFORMATION, Information, Setting
 from promed_agents.tables import comparison_table, gap_lines, heading, pairs_table, results_table
 from promed_agents.trajectories import Job, write_trajectories
 from promed_agents.vignettes import write_vignettes

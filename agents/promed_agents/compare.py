@@ -16,16 +16,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from promed_agents.evaluate import (
-    RESULTS_FILE,
-    RESULTS_VERSION,
-    CaseText,
-    Episode,
-    Evaluation,
-    Information,
-    Setting,
-    Summary,
-)
+from promed_agents.evaluate import RESULTS_FILE, RESULTS_VERSION, CaseText, Episode, Evaluation, Summary
+from promed_agents.setting import Information, Setting
 from promed_agents.statistics import Calibration, ReliabilityBin, gap_closed, mcnemar_exact, paired_bootstrap
 from promed_env.errors import DatasetError
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from promed_agents.baselines import RandomInterview
 from promed_agents.chat import to_messages
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
+from promed_agents.setting import Setting
 from promed_agents.tiny import phrase_tokenizer, tiny_llama
 from promed_env.case import Case
 from promed_env.consultation import Consultation

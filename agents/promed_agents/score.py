@@ -21,9 +21,9 @@ import numpy as np
 
 from promed_agents.chat import Dialogue, read_chat
 from promed_agents.doctors_turn import is_compound
-from promed_agents.evaluate import Setting
 from promed_agents.files import write_whole
 from promed_agents.replay import REPLIES, Replies, replay, replies_of
+from promed_agents.setting import Setting
 from promed_agents.statistics import bootstrap_interval
 from promed_env.actions import normalise
 from promed_env.case import SECTIONS

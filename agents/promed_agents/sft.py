@@ -26,9 +26,9 @@ from trl import SFTConfig, SFTTrainer
 from promed_agents.answer_forks import NO_FORK, PADDING, Forks, answer_forks, forking
 from promed_agents.chat import Dialogue, read_chat
 from promed_agents.chat_format import ChatFormat
-from promed_agents.evaluate import Setting
 from promed_agents.models import Lora, check_folder, load_model
 from promed_agents.scored_positions import scoring_only
+from promed_agents.setting import Setting
 from promed_agents.validation import PlaysValidation, Validation, schedule
 from promed_env.case import Case
 

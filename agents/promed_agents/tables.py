@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from promed_agents.compare import Comparison, GapClosed, compare, main_level
-from promed_agents.evaluate import Evaluation, Information, Setting, Summary
+from promed_agents.evaluate import Evaluation, Summary
+from promed_agents.setting import Information, Setting
 from promed_env.case import SECTIONS
 from promed_env.datasets import SOURCES, CaseDataset, load_dataset
 from promed_env.datasets.registry import FORMATS

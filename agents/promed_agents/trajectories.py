@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from promed_agents.chat import to_messages
-from promed_agents.evaluate import Setting
 from promed_agents.files import kept_lines, write_whole
 from promed_agents.llm import LLMProposer
 from promed_agents.mcts import (
@@ -32,6 +31,7 @@ from promed_agents.mcts import (
     Search,
     plan_consultations,
 )
+from promed_agents.setting import Setting
 from promed_env import __version__
 from promed_env.datasets import CaseDataset
 from promed_env.errors import DatasetError

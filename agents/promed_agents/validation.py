@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from promed_agents.chat_format import ChatFormat
-from promed_agents.evaluate import Setting
 from promed_agents.files import write_whole
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import PROVENANCE
 from promed_agents.rollout import Rollout, play
+from promed_agents.setting import Setting
 from promed_env import __version__
 from promed_env.consultation import Consultation
 from promed_env.datasets import CaseDataset

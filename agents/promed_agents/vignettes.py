@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promed_agents.chat import to_messages
-from promed_agents.evaluate import Setting
 from promed_agents.files import write_whole
+from promed_agents.setting import Setting
 from promed_env import __version__
 from promed_env.case import Case
 from promed_env.datasets import CaseDataset

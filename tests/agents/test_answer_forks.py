@@ -10,8 +10,9 @@ from promed_agents.answer_forks import NO_FORK, PADDING, answer_forks, forked_at
 from promed_agents.baselines import RandomInterview
 from promed_agents.chat import to_messages
 from promed_agents.chat_format import ChatFormat
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
 from promed_agents.models import load_model
+from promed_agents.setting import Setting
 from promed_agents.sft import _collate, tokenized
 
 SETTING = Setting("ProMed-MedQA-v0", reward="diagnosis", max_questions=4)

@@ -16,7 +16,8 @@ from promed_agents.compare import (
     read_results,
     setting_changes,
 )
-from promed_agents.evaluate import Evaluation, Setting, evaluate, write_results
+from promed_agents.evaluate import Evaluation, evaluate, write_results
+from promed_agents.setting import Setting
 from promed_agents.tables import comparison_table, gap_lines, pairs_table
 from promed_agents.zoo import make_agent
 from rich.console import Console

@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 from promed_agents.base import KnowledgeView, episode_rng, view_for
-from promed_agents.evaluate import Evaluation, Setting, evaluate
+from promed_agents.evaluate import Evaluation, evaluate
 from promed_agents.greedy import Greedy, expected_information_gain
+from promed_agents.setting import Setting
 from promed_agents.zoo import AGENTS, NEEDS_KNOWLEDGE, make_agent
 
 from promed_env.beliefs import EvidenceBelief

@@ -12,7 +12,8 @@ import numpy as np
 import promed_agents.evaluate as evaluate_module
 import pytest
 from promed_agents.base import Access, Leaning
-from promed_agents.evaluate import Setting, evaluate, is_bundled, write_results
+from promed_agents.evaluate import evaluate, is_bundled, write_results
+from promed_agents.setting import Setting
 from promed_agents.statistics import bootstrap_interval
 from promed_agents.zoo import AGENTS, NEEDS_KNOWLEDGE, make_agent
 

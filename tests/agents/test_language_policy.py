@@ -11,10 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from promed_agents.chat_format import ChatFormat
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import load_model
 from promed_agents.rollout import play
+from promed_agents.setting import Setting
 from promed_agents.tiny import phrase_tokenizer, phrases, tiny_llama
 from promed_agents.vignettes import vignettes_of
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
 from promed_agents.knowledge import KnowledgeDoctor
 from promed_agents.mcts import (
     BeliefState,
@@ -25,6 +25,7 @@ from promed_agents.mcts import (
     Search,
     search,
 )
+from promed_agents.setting import Setting
 
 from promed_env.beliefs.evidence import log_softmax
 from promed_env.errors import BeliefRequired

@@ -18,10 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from promed_agents.cli import app
-from promed_agents.evaluate import Evaluation, Setting, evaluate, write_results
+from promed_agents.evaluate import Evaluation, evaluate, write_results
 from promed_agents.report import write_report
 from promed_agents.report.data import Curve, read_folder
 from promed_agents.report.plots import _apart
+from promed_agents.setting import Setting
 from promed_agents.zoo import make_agent
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options

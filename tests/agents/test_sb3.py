@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from promed_agents.cli import app
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
 from promed_agents.knowledge import KnowledgeDoctor
+from promed_agents.setting import Setting
 from promed_agents.zoo import make_agent
 from typer.testing import CliRunner
 

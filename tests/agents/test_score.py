@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from promed_agents.chat import Dialogue, Message, read_chat, to_messages
 from promed_agents.cli import app
 from promed_agents.doctors_turn import is_compound, utterance_of
-from promed_agents.evaluate import Evaluation, Setting, evaluate
+from promed_agents.evaluate import Evaluation, evaluate
 from promed_agents.score import Score, score, score_file, setting_for, write_score
+from promed_agents.setting import Setting
 from promed_agents.zoo import AGENTS, NEEDS_KNOWLEDGE, NEEDS_TABLE, make_agent
 from typer.testing import CliRunner
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 from promed_agents.chat import read_chat
 from promed_agents.chat_format import ChatFormat
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import PROVENANCE, Lora, load_model
+from promed_agents.setting import Setting
 from promed_agents.sft import SFTSettings, _collate, answer_as, fine_tune, tokenized
 from promed_agents.trajectories import Job, write_trajectories
 from promed_agents.zoo import make_agent

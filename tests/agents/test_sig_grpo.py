@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from promed_agents.evaluate import Setting
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import PROVENANCE, Lora, load_model
+from promed_agents.setting import Setting
 from promed_agents.sig_grpo.advantages import ESTIMATORS
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.trainer import SAMPLES, SIGGRPOTrainer, config_for, train, training_rows

@@ -10,8 +10,8 @@ import gymnasium as gym
 import pytest
 from promed_agents import trajectories as module
 from promed_agents.cli import app
-from promed_agents.evaluate import Setting
 from promed_agents.mcts import Search
+from promed_agents.setting import Setting
 from promed_agents.trajectories import Job, keep, plan_cases, write_trajectories
 from typer.testing import CliRunner
 

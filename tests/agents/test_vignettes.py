@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from promed_agents.chat import read_chat
 from promed_agents.cli import app
-from promed_agents.evaluate import Setting
+from promed_agents.setting import Setting
 from promed_agents.vignettes import tell_some, write_vignettes
 from typer.testing import CliRunner
 

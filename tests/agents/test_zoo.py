@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from promed_agents.cli import app
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
+from promed_agents.setting import Setting
 from promed_agents.zoo import AGENTS, NEEDS_KNOWLEDGE, NEEDS_TABLE, make_agent
 from typer.testing import CliRunner
 

@@ -20,8 +20,9 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
 from promed_agents.llm import LLMDoctor
+from promed_agents.setting import Setting
 
 from promed_env import phrases
 from promed_env.beliefs.lm import Characteristic, LMBelief

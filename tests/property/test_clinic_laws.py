@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from promed_agents.evaluate import Setting, evaluate
+from promed_agents.evaluate import evaluate
 from promed_agents.knowledge import KnowledgeDoctor
+from promed_agents.setting import Setting
 
 from promed_env.beliefs import EvidenceBelief
 from promed_env.beliefs.knowledge import KnowledgeBelief

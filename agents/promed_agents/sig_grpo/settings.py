@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from promed_agents.evaluate import Setting
 from promed_agents.models import Lora
+from promed_agents.setting import Setting
 from promed_agents.sig_grpo.advantages import ESTIMATORS
 
 __all__ = ["GRPOSettings"]
