@@ -4,6 +4,7 @@
     python benchmarks/learning.py run --runs DIR [--arm ARM ...] [--seed SEED ...]
     python benchmarks/learning.py references
     python benchmarks/learning.py table
+    python benchmarks/learning.py plot
 
 `data` makes what fine-tuning learns from: vignettes, one-turn answers, random interviews of ten questions, and the
 plans of MCTS that reads the case (`promed plan`, the paper's first stage; as the paper searches, which answers after a
@@ -14,7 +15,7 @@ case. All arms of a seed begin as one model (`TINY`), from scratch, that has rea
 environment steps (`BUDGET`, each pass over a turn counted, vignettes included); the simulations that the planner makes
 on top are counted apart. Judged is the checkpoint with the highest accuracy on 500 validation cases.
 
-Needs the extra `llm`.
+Needs the extra `llm`, and matplotlib to draw.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ GRPO: Mapping[str, Any] = {
     "cpu": True,
 }
 RESULTS = Path(__file__).with_suffix(".json")
+PLOT = Path(__file__).parents[1] / "docs" / "images" / "learning.png"
+DRAWN = ("reactive", "sft_mcts", "sft_mcts_long", "outcome_grpo", "sig_grpo", "sig_grpo_no_sft")
 
 
 @dataclass(frozen=True)
@@ -197,12 +200,6 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
         model = str(folder)
     provenance = json.loads((Path(model) / "promed.json").read_text(encoding="utf-8"))
     found = judge(LanguagePolicy.load(model, max_new_tokens=4))
-    curve = [
-        {key.removeprefix("eval_"): entry[key] for key in ("eval_accuracy", "eval_questions", "step")}
-        for state in [_newest_state(Path(model))]
-        for entry in state["log_history"]
-        if "eval_accuracy" in entry
-    ]
     return {
         "arm": name,
         "seed": seed,
@@ -211,7 +208,7 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "date": date.today().isoformat(),
         "validation": provenance["validation"],
-        "curve": curve,
+        "curve": curve_of(Path(model), READ if arm.reward is None else READ + arm.steps, arm.steps),
         **found,
     }
 
@@ -258,10 +255,25 @@ def _first(path: Path, steps: int) -> tuple[Path, int]:
     return chosen, turns
 
 
-def _newest_state(folder: Path) -> dict[str, Any]:
+def curve_of(folder: Path, before: int, steps: int) -> list[dict[str, float]]:
+    """Validation accuracy and questions by environment steps.
+
+    Args:
+        folder: Of the last stage.
+        before: Environment steps before it.
+        steps: Its own, if it is fine-tuning; GRPO counts them itself.
+    """
     newest = max(folder.glob("checkpoint-*/trainer_state.json"), key=lambda path: int(path.parent.name.split("-")[1]))
-    state: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))
-    return state
+    state = json.loads(newest.read_text(encoding="utf-8"))
+    curve, counted = [], "rollouts/environment_steps"
+    for place, entry in enumerate(state["log_history"]):
+        if "eval_accuracy" not in entry:
+            continue
+        taken = [each[counted] for each in state["log_history"][:place] if counted in each]
+        own = taken[-1] if taken else steps * entry["step"] / state["max_steps"]
+        point = {"accuracy": entry["eval_accuracy"], "questions": entry["eval_questions"]}
+        curve.append({"steps": round(before + own), **point})
+    return curve
 
 
 def matched(reward: str, policy: LanguagePolicy) -> str:
@@ -356,10 +368,38 @@ def table() -> None:
     print(f"n = {TEST_CASES} test cases; intervals over cases, 95%; {BUDGET:,} steps an arm")
 
 
+def plot() -> None:
+    """Draw validation accuracy by environment steps: the last stage of every run, and what it starts from."""
+    from matplotlib.figure import Figure
+
+    found = read()
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for place, name in enumerate(DRAWN):
+        runs = [row for row in found["runs"].values() if row["arm"] == name]
+        for row in runs:
+            label = f"{name} ({len(runs)} seeds)" if row is runs[0] else None
+            x, y = ([point[key] for point in row["curve"]] for key in ("steps", "accuracy"))
+            axes.plot(x, y, color=f"C{place}", label=label, linewidth=1.2, alpha=0.9)
+    for name, label in {"at_once": "at once, exact posterior", "greedy": "greedy questions, exact posterior"}.items():
+        axes.axhline(found["references"][name]["accuracy"], color="gray", linestyle=":", linewidth=1)
+        axes.annotate(
+            label, (0.01, found["references"][name]["accuracy"]), xycoords=("axes fraction", "data"), fontsize=7
+        )
+    axes.set(xlabel="environment steps, vignettes and fine-tuning included", ylabel="validation accuracy")
+    axes.set_title(
+        f"Language models from scratch on {ENV_ID}, synthetic clinic; {VALIDATION_CASES} validation cases\n"
+        "(dotted: on test cases)",
+        fontsize=9,
+    )
+    axes.legend(loc="lower right", fontsize=8)
+    figure.savefig(PLOT, dpi=120)
+
+
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("section", choices=["data", "run", "references", "table"])
+    parser.add_argument("section", choices=["data", "run", "references", "table", "plot"])
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of dialogues and runs")
     parser.add_argument(
         "--arm",
@@ -375,6 +415,8 @@ def main() -> None:
         keep("references", references())
     elif chosen.section == "table":
         table()
+    elif chosen.section == "plot":
+        plot()
     else:
         for seed in chosen.seed or (0, 1, 2):
             for name in chosen.arm or ARMS:
