@@ -63,6 +63,7 @@ GRPO: Mapping[str, Any] = {
     "answers": "words",
     "learning_rate": 5e-4,
     "max_new_tokens": 4,
+    "no_repeat": True,
     "validation_episodes": VALIDATION_CASES,
     "tiny": TINY,
     "cpu": True,
@@ -187,7 +188,7 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
         seconds += more
     if arm.reward is not None:
         folder, begun = runs / f"{name}-{seed}", time.perf_counter()
-        reward = matched(arm.reward, LanguagePolicy.load(model, temperature=1.0, max_new_tokens=4))
+        reward = matched(arm.reward, LanguagePolicy.load(model, temperature=1.0, max_new_tokens=4, no_repeat=True))
         settings = GRPOSettings(
             model=model,
             setting=Setting(ENV_ID, split="train", reward=reward, seed=1_000 * seed),
@@ -199,7 +200,7 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
         seconds += time.perf_counter() - begun
         model = str(folder)
     provenance = json.loads((Path(model) / "promed.json").read_text(encoding="utf-8"))
-    found = judge(LanguagePolicy.load(model, max_new_tokens=4))
+    found = judge(LanguagePolicy.load(model, max_new_tokens=4, no_repeat=True))
     return {
         "arm": name,
         "seed": seed,
@@ -230,6 +231,7 @@ def _fine_tuned(runs: Path, data: str, steps: int, seed: int, model: str) -> tup
             validation_episodes=VALIDATION_CASES,
             evaluations=6,
             max_new_tokens=4,
+            no_repeat=True,
             seed=seed,
             tiny=TINY,
             cpu=True,

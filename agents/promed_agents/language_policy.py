@@ -17,7 +17,8 @@ import torch
 from promed_agents.base import Access
 from promed_agents.chat_format import ChatFormat
 from promed_agents.growing_cache import GrowingCache
-from promed_agents.models import read_folder
+from promed_agents.models import habits, read_folder
+from promed_env.llm.tokens import completing
 
 __all__ = ["LanguagePolicy", "Spoken"]
 
@@ -59,6 +60,7 @@ class LanguagePolicy:
         chat: How the dialogue becomes tokens.
         temperature: Of sampling; 0 takes the most probable token.
         max_new_tokens: Longest turn; a longer one is cut off, and is what it is.
+        no_repeat: Never say again what it has said in the same dialogue: the token that would complete it is not drawn.
         access: `text`.
         dialogues: The dialogues so far, one a row.
     """
@@ -72,6 +74,7 @@ class LanguagePolicy:
         *,
         temperature: float = 0.0,
         max_new_tokens: int = 64,
+        no_repeat: bool = False,
         seed: Sequence[int] = (0,),
         name: str = "policy",
     ) -> None:
@@ -82,6 +85,8 @@ class LanguagePolicy:
             chat: See the attributes.
             temperature: See the attributes.
             max_new_tokens: See the attributes.
+            no_repeat: See the attributes. The log-probabilities that are kept are those without it: what a learner
+                compares them with knows nothing of what was said before.
             seed: Of sampling. Each dialogue draws from a generator of its own, so what it says does not depend on
                 those beside it, nor on how many processes share a batch.
             name: For tables.
@@ -93,11 +98,12 @@ class LanguagePolicy:
             raise ValueError(f"need temperature >= 0 and max_new_tokens >= 1, got {temperature} and {max_new_tokens}")
         self.model, self.chat, self.name = model, chat, name
         self.temperature, self.max_new_tokens, self.seed = temperature, max_new_tokens, tuple(seed)
+        self.no_repeat = no_repeat
         self.reset(0)
 
     @classmethod
     def load(cls, path: str | Path, **options: Any) -> LanguagePolicy:
-        """The policy of a folder that `promed sft` or `promed grpo` wrote, or any local model with a chat template.
+        """The policy of a folder that `promed sft` or `promed grpo` wrote, as it was validated; or any local model.
 
         Args:
             path: The folder.
@@ -107,7 +113,7 @@ class LanguagePolicy:
             FileNotFoundError: The folder holds no model.
         """
         model, tokenizer = read_folder(path)
-        return cls(model.eval(), ChatFormat(tokenizer), **{"name": Path(path).name, **options})
+        return cls(model.eval(), ChatFormat(tokenizer), **{"name": Path(path).name, **habits(path), **options})
 
     def reset(self, n: int, first: int = 0) -> None:
         """Begin n dialogues.
@@ -167,10 +173,12 @@ class LanguagePolicy:
         own = [self.dialogues[index] for index in self._rows]
         turn = [len(dialogue.texts) for dialogue in own]
         said: list[list[int]] = [[] for _ in own]
+        earlier = [self._said(dialogue) if self.no_repeat else [] for dialogue in own]
         going = torch.ones(len(own), dtype=torch.bool)
         logits = self._read(self._pending)
         for step in range(self.max_new_tokens):
-            tokens, log_probs = self._choose(logits, going)
+            again = [completing(so_far, turns) for so_far, turns in zip(said, earlier, strict=True)]
+            tokens, log_probs = self._choose(logits, going, again)
             for row in going.nonzero()[:, 0].tolist():
                 token = int(tokens[row])
                 own[row].completion_ids.append(token)
@@ -192,9 +200,23 @@ class LanguagePolicy:
                 self._pending[-1].append(self.chat.end_id)
             dialogue.texts.append(self.chat.text(said[row]))
 
-    def _choose(self, logits: torch.Tensor, going: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens and their log-probabilities, (n,) each; only rows that go on draw."""
-        scaled = torch.log_softmax(logits.float() / (self.temperature or 1.0), dim=-1)
+    def _said(self, dialogue: Spoken) -> list[list[int]]:
+        """What the doctor said, turn by turn, each without its end."""
+        turns: list[list[int]] = [[] for _ in dialogue.texts]
+        for token, turn in zip(dialogue.completion_ids, dialogue.turns, strict=True):
+            if turn >= 0 and token != self.chat.end_id:
+                turns[turn].append(token)
+        return turns
+
+    def _choose(
+        self, logits: torch.Tensor, going: torch.Tensor, forbidden: Sequence[Sequence[int]]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens and their log-probabilities, (n,) each; only rows that go on draw, and none of what is forbidden."""
+        free = scaled = torch.log_softmax(logits.float() / (self.temperature or 1.0), dim=-1)
+        if any(forbidden):
+            scaled = free.clone()
+            for row, tokens_of in enumerate(forbidden):
+                scaled[row, tokens_of] = -torch.inf
         if self.temperature:
             drawn = [
                 self._rngs[index].random() if on else 0.0 for index, on in zip(self._rows, going.tolist(), strict=True)
@@ -204,7 +226,7 @@ class LanguagePolicy:
             tokens = torch.searchsorted(below, reached, right=True).clamp(max=below.shape[1] - 1)
         else:
             tokens = scaled.argmax(dim=-1, keepdim=True)
-        return tokens[:, 0].cpu(), scaled.gather(1, tokens)[:, 0].cpu()
+        return tokens[:, 0].cpu(), free.gather(1, tokens)[:, 0].cpu()
 
     def _read(self, pieces: Sequence[Sequence[int]]) -> torch.Tensor:
         """As `_feed`; openings that are alike, as those of a group, are read once and their cache is copied."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from promed_env.dynamics import Dynamics
 from promed_env.errors import BackendError
 from promed_env.llm.hf import load_hf, trainable
 
-__all__ = ["PROVENANCE", "Lora", "check_folder", "load_model", "read_folder"]
+__all__ = ["PROVENANCE", "Lora", "check_folder", "habits", "load_model", "read_folder"]
 
 PROVENANCE = "promed.json"
 """Written beside every trained model: how it was made, and from whose dialogues."""
@@ -120,6 +121,14 @@ def read_folder(path: str | Path) -> tuple[Any, Any]:
         raise FileNotFoundError(f"{path} holds no model (neither config.json nor adapter_config.json is there)")
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     return AutoModelForCausalLM.from_pretrained(path, local_files_only=True, use_safetensors=True), tokenizer
+
+
+def habits(path: str | Path) -> dict[str, Any]:
+    """How the doctor in a folder spoke when it was validated: keyword arguments of `LanguagePolicy`; {} if unknown."""
+    told = Path(path) / PROVENANCE
+    if not told.is_file():
+        return {}
+    return {"no_repeat": bool(json.loads(told.read_text(encoding="utf-8"))["settings"].get("no_repeat"))}
 
 
 def _interviews(setting: Setting) -> list[list[dict[str, str]]]:

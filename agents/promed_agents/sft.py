@@ -58,6 +58,7 @@ class SFTSettings:
         learning_rate: Highest; it rises over the first 3% of the steps and falls to 0 as a cosine.
         weight_decay: As in AdamW.
         max_new_tokens: Longest turn in validation.
+        no_repeat: In validation the doctor never says again what it has said.
         lora: Train adapters of low rank instead of all weights.
         seed: Of weights and order.
         tiny: Keyword arguments of `tiny_llama`, for the model "tiny".
@@ -81,6 +82,7 @@ class SFTSettings:
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     max_new_tokens: int = 48
+    no_repeat: bool = False
     lora: Lora | None = None
     seed: int = 0
     tiny: Mapping[str, int] = field(default_factory=dict)
@@ -174,6 +176,7 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         replace(settings.setting, split=settings.validation_split),
         settings.validation_episodes,
         settings.max_new_tokens,
+        settings.no_repeat,
     )
     trainer.train(resume_from_checkpoint=resume)
     teacher = sorted({str(dialogue.fields.get("access", "unknown")) for dialogue in dialogues})

@@ -71,6 +71,7 @@ class Validation:
         setting: What is played; its split is the validation split.
         episodes: How many cases.
         max_new_tokens: Longest turn of the doctor.
+        no_repeat: See `LanguagePolicy`.
         newest: The consultations last played, with the rules they were played by.
 
     Raises:
@@ -80,6 +81,7 @@ class Validation:
     setting: Setting = field(default_factory=Setting)
     episodes: int = 200
     max_new_tokens: int = 64
+    no_repeat: bool = False
 
     def __post_init__(self) -> None:
         self._cases = self.setting.load(self.episodes)  # now: a run must not fail at its first validation
@@ -92,7 +94,7 @@ class Validation:
             for start in range(0, len(self._cases), _BATCH):
                 part = self._cases[start : start + _BATCH]
                 self._parts.append((self.setting.make(part), part))
-        policy = LanguagePolicy(model, chat, max_new_tokens=self.max_new_tokens)
+        policy = LanguagePolicy(model, chat, max_new_tokens=self.max_new_tokens, no_repeat=self.no_repeat)
         rollouts: list[Rollout] = []
         for env, part in self._parts:
             seeds = range(self.setting.seed + len(rollouts), self.setting.seed + len(rollouts) + len(part))

@@ -35,7 +35,8 @@ def make_agent(name: str, seed: int = 0, *, style: str = "ask", instructions: bo
 
     Args:
         name: A name in `AGENTS`; "sb3:PATH", a doctor that `promed train` trained, from its folder; or "llm:MODEL", a
-            language model as `promed_env.llm.make_llm` names it ("llm:smollm2", "llm:path/to/folder", "llm:vllm:PATH").
+            language model as `promed_env.llm.make_llm` names it ("llm:smollm2", "llm:path/to/folder", "llm:vllm:PATH");
+            one that `promed sft` or `promed grpo` trained speaks as it was validated.
         seed: For agents that draw.
         style: How a language model consults, see `promed_agents.llm.STYLES`.
         instructions: Whether a system message explains the task to a language model.
@@ -47,8 +48,11 @@ def make_agent(name: str, seed: int = 0, *, style: str = "ask", instructions: bo
     """
     if name.startswith("llm:"):
         from promed_agents.llm import LLMDoctor
+        from promed_agents.models import habits
 
-        return LLMDoctor(name.removeprefix("llm:"), style, seed, instructions=instructions)
+        model = name.removeprefix("llm:")
+        trained = habits(model.removeprefix("hf:").removeprefix("vllm:")) if style == "ask" else {}
+        return LLMDoctor(model, style, seed, instructions=instructions, **trained)
     if name.startswith("sb3:"):
         from promed_agents.sb3 import SB3Doctor  # needs the extra `rl`
 

@@ -62,6 +62,7 @@ class LanguageModel(Protocol):
         temperature: float = 0.0,
         seed: int | Sequence[int] = 0,
         stop: Sequence[str] = (),
+        unlike: Sequence[Sequence[str]] | None = None,
     ) -> list[Completion]:
         """The assistant's next message in each dialogue.
 
@@ -71,9 +72,11 @@ class LanguageModel(Protocol):
             temperature: 0 for the most probable token each time; else what log-probabilities are divided by.
             seed: Seeds of the dialogues' own generators; a number s gives dialogue i the seed s + i.
             stop: A text ends before the first of these.
+            unlike: For each dialogue texts that its message must not be: the token that would complete one of them is
+                not generated. None for none.
 
         Raises:
-            BackendError: The model or the server fails.
+            BackendError: The model or the server fails, or does not know how to be unlike.
         """
 
     def choice_logprobs(

@@ -68,9 +68,17 @@ class CachedModel:
         temperature: float = 0.0,
         seed: int | Sequence[int] = 0,
         stop: Sequence[str] = (),
+        unlike: Sequence[Sequence[str]] | None = None,
     ) -> list[Completion]:
         """See `LanguageModel.chat`."""
-        return self.model.chat(batch, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, stop=stop)
+        return self.model.chat(
+            batch,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            stop=stop,
+            **({} if unlike is None else {"unlike": unlike}),
+        )
 
     def choice_logprobs(
         self, batch: Sequence[Messages], letters: Sequence[Sequence[str]], prefix: str = PREFIX

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from promed_env.errors import BackendError
 from promed_env.llm.base import PREFIX, Completion, Likelihood, Messages, seeds_for
 from promed_env.llm.prefixes import distinct_tokens, packs
-from promed_env.llm.tokens import prompt_tokens, rows_to_choose, rows_to_rate
+from promed_env.llm.tokens import completing, encode, prompt_tokens, rows_to_choose, rows_to_rate
 
 if TYPE_CHECKING:
     import torch
@@ -158,16 +158,23 @@ class HFModel:
         temperature: float = 0.0,
         seed: int | Sequence[int] = 0,
         stop: Sequence[str] = (),
+        unlike: Sequence[Sequence[str]] | None = None,
     ) -> list[Completion]:
         """See `LanguageModel.chat`."""
         seeds = seeds_for(seed, len(batch))
+        avoided = [[encode(self.tokenizer, text) for text in texts] for texts in unlike or [()] * len(batch)]
         rows = [prompt_tokens(self.tokenizer, messages) for messages in batch]
         said: list[Completion | None] = [None] * len(rows)
         with self._torch.inference_mode():
             for members in self._packed(rows, max_new_tokens):
                 generators = [self._torch.Generator().manual_seed(seeds[index]) for index in members]
                 found = self._generate(
-                    [rows[index] for index in members], max_new_tokens, temperature, generators, stop
+                    [rows[index] for index in members],
+                    max_new_tokens,
+                    temperature,
+                    generators,
+                    stop,
+                    [avoided[index] for index in members],
                 )
                 for index, completion in zip(members, found, strict=True):
                     said[index] = completion
@@ -269,6 +276,7 @@ class HFModel:
         temperature: float,
         generators: Sequence[Any],
         stop: Sequence[str],
+        avoided: Sequence[Sequence[Sequence[int]]],
     ) -> list[Completion]:
         """Decode one batch; rows that have ended leave it once they are half of it."""
         torch = self._torch
@@ -280,7 +288,10 @@ class HFModel:
         for _ in range(max_new_tokens):
             out = self._forward(ids, mask, past_key_values=cache, use_cache=True, logits_to_keep=1)
             cache = out.past_key_values
-            token = _next(torch, out.logits[:, -1].float(), temperature, [generators[index] for index in live])
+            logits = out.logits[:, -1].float()
+            for row, index in enumerate(live):
+                logits[row, completing(new[index], avoided[index])] = -torch.inf
+            token = _next(torch, logits, temperature, [generators[index] for index in live])
             for row, index in enumerate(live):
                 if over[index] is None:
                     new[index].append(token[row])

@@ -104,9 +104,12 @@ class ServerModel:
         temperature: float = 0.0,
         seed: int | Sequence[int] = 0,
         stop: Sequence[str] = (),
+        unlike: Sequence[Sequence[str]] | None = None,
     ) -> list[Completion]:
         """See `LanguageModel.chat`; whether a seed is kept to is the server's matter."""
         seeds = seeds_for(seed, len(batch))
+        if unlike is not None and not self.prefill:
+            raise BackendError(f"{self.name} cannot be told what not to say; a vLLM server (vllm-server:) can")
 
         def ask(index: int) -> Completion:
             answer = self._ask(
@@ -115,6 +118,11 @@ class ServerModel:
                 temperature=temperature,
                 seed=seeds[index],
                 **({"stop": list(stop)} if stop else {}),
+                **(
+                    {"extra_body": {"bad_words": [text for text in unlike[index] if text]}}
+                    if unlike is not None
+                    else {}
+                ),
             )
             used = answer.usage.completion_tokens if answer.usage is not None else 0
             return Completion(answer.choices[0].message.content or "", used)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from promed_env.errors import BackendError
 from promed_env.llm.base import Messages, check_choices
 
-__all__ = ["Choice", "choice_tokens", "encode", "prompt_tokens", "rows_to_choose", "rows_to_rate"]
+__all__ = ["Choice", "choice_tokens", "completing", "encode", "prompt_tokens", "rows_to_choose", "rows_to_rate"]
 
 
 class Choice(NamedTuple):
@@ -93,3 +93,8 @@ def rows_to_rate(
         raise ValueError(f"cannot rate an empty text: {empty[0]!r}")
     rows = [prompt_tokens(tokenizer, messages) + tail for messages, tail in zip(contexts, tails, strict=True)]
     return rows, tails
+
+
+def completing(said: Sequence[int], texts: Sequence[Sequence[int]]) -> list[int]:
+    """The tokens that would make what has been said one of these texts."""
+    return [text[-1] for text in texts if len(text) == len(said) + 1 and list(text[:-1]) == list(said)]

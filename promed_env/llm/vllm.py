@@ -67,11 +67,18 @@ class VLLMModel:
         temperature: float = 0.0,
         seed: int | Sequence[int] = 0,
         stop: Sequence[str] = (),
+        unlike: Sequence[Sequence[str]] | None = None,
     ) -> list[Completion]:
         """See `LanguageModel.chat`."""
         how = [
-            self._sampling(max_tokens=max_new_tokens, temperature=temperature, seed=own, stop=list(stop))
-            for own in seeds_for(seed, len(batch))
+            self._sampling(
+                max_tokens=max_new_tokens,
+                temperature=temperature,
+                seed=own,
+                stop=list(stop),
+                bad_words=[text for text in unlike[index] if text] if unlike is not None else None,
+            )
+            for index, own in enumerate(seeds_for(seed, len(batch)))
         ]
         found = self._run([prompt_tokens(self.tokenizer, messages) for messages in batch], how)
         return [Completion(output.text, len(output.token_ids)) for output in (item.outputs[0] for item in found)]

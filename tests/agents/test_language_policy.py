@@ -158,6 +158,43 @@ def test_the_cache_gives_what_reading_all_again_gives(tiny, temperature):
                     assert float(row[token]) >= float(row.max()) - 1e-4
 
 
+class _Stubborn(LanguagePolicy):
+    """Finds the same tokens likely whatever it hears."""
+
+    def _feed(self, pieces):
+        return self.liking(super()._feed(pieces).shape[1]).repeat(len(pieces), 1)
+
+    @staticmethod
+    def liking(vocabulary):
+        return torch.randn(1, vocabulary, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_doctor_that_does_not_repeat_itself_says_the_next_best(tiny, temperature):
+    """One token a turn: the likeliest, then the second, and so on; kept are the model's own log-probabilities."""
+    model, tokenizer = tiny
+    chat, cases = ChatFormat(tokenizer), SETTING.load(3)
+    said = {}
+    for no_repeat in (False, True):
+        policy = _Stubborn(model, chat, temperature=temperature, max_new_tokens=1, no_repeat=no_repeat)
+        rollouts = play(policy, SETTING.make(cases), [case.case_id for case in cases], [0, 1, 2])
+        said[no_repeat] = [
+            [t for t, of in zip(r.spoken.completion_ids, r.spoken.turns, strict=True) if of >= 0] for r in rollouts
+        ]
+        row = policy.liking(model.config.vocab_size)[0].log_softmax(dim=-1)
+        for rollout in rollouts:
+            kept = [p for p, of in zip(rollout.spoken.log_probs, rollout.spoken.turns, strict=True) if of >= 0]
+            own = [t for t, of in zip(rollout.spoken.completion_ids, rollout.spoken.turns, strict=True) if of >= 0]
+            assert kept == pytest.approx(row[own].tolist(), abs=1e-5)
+    turns = len(said[True][0])
+    assert turns > 2
+    assert all(len(set(own)) == len(own) for own in said[True])
+    if not temperature:
+        best = row.argsort(descending=True)[:turns].tolist()
+        assert said[False] == [[best[0]] * turns] * 3
+        assert said[True] == [best] * 3
+
+
 def test_what_a_dialogue_says_does_not_depend_on_those_beside_it(tiny):
     together, apart = _play(tiny, 1.0), [_play(tiny, 1.0, n=1, first=index)[0] for index in range(6)]
     assert [r.spoken.texts for r in together] == [r.spoken.texts for r in apart]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -141,13 +142,22 @@ def test_what_is_kept_is_the_best_player_with_its_provenance(doctor, plans):
     assert policy.speak(["I hurt."], [0])
 
 
-def test_the_doctor_by_name_is_the_model_that_was_validated(doctor):
-    out, _ = doctor
+@pytest.mark.parametrize("no_repeat", [False, True])
+def test_the_doctor_by_name_is_the_model_that_was_validated(doctor, no_repeat, tmp_path):
+    """Also in that it repeats itself or not, which its folder tells."""
+    out = tmp_path / "doctor"
+    shutil.copytree(doctor[0], out)
+    told = json.loads((out / PROVENANCE).read_text())
+    assert told["settings"]["no_repeat"] is False
+    told["settings"]["no_repeat"] = no_repeat
+    (out / PROVENANCE).write_text(json.dumps(told))
+    policy = LanguagePolicy.load(out, max_new_tokens=128)
+    assert policy.no_repeat is no_repeat
     named = make_agent(f"llm:{out}")
     assert named.access == "text"
     episodes = {
         name: evaluate(agent, SETTING, SETTING.load(4)).episodes
-        for name, agent in {"named": named, "policy": LanguagePolicy.load(out, max_new_tokens=128)}.items()
+        for name, agent in {"named": named, "policy": policy}.items()
     }
     said = {name: [[turn["text"] for turn in e.turns] for e in found] for name, found in episodes.items()}
     assert said["named"] == said["policy"]
@@ -156,8 +166,6 @@ def test_the_doctor_by_name_is_the_model_that_was_validated(doctor):
 
 def test_a_run_that_was_interrupted_ends_like_one_that_was_not(doctor, plans, tmp_path):
     out, figures = doctor
-    import shutil
-
     for name in ("checkpoint-3", "logs"):
         shutil.copytree(out / name, tmp_path / name)
     assert fine_tune(settings(plans), tmp_path, resume=True, quiet=True) == figures

@@ -97,6 +97,24 @@ def test_greedy_is_the_most_probable_token_each_time(tiny: HFModel) -> None:
     assert found.text == tiny.tokenizer.decode(said, skip_special_tokens=True)
 
 
+def test_what_it_must_not_say_it_does_not_say_and_goes_on_with_the_next_best(tiny: HFModel) -> None:
+    chat = [{"role": "user", "content": "Do you have fever ?"}]
+    prompt = prompt_tokens(tiny.tokenizer, chat)
+    said: list[str] = []
+    for _ in range(4):  # one token each: the likeliest, the second, and so on
+        (found,) = tiny.chat([chat], max_new_tokens=1, unlike=[said])
+        said.append(found.text)
+    best = logits_after(tiny, prompt)[-1].argsort(descending=True)[:4].tolist()
+    assert said == [tiny.tokenizer.decode([token], skip_special_tokens=True) for token in best]
+    (plain,) = tiny.chat([chat], max_new_tokens=3)
+    other, same = tiny.chat([chat, chat], max_new_tokens=3, unlike=[[plain.text], []])
+    assert same == plain != other
+    ids = tiny.tokenizer.encode(plain.text, add_special_tokens=False)
+    assert (
+        tiny.tokenizer.encode(other.text, add_special_tokens=False)[: len(ids) - 1] == ids[:-1]
+    )  # only its end differs
+
+
 def test_sampling_follows_the_distribution_and_the_seed(tiny: HFModel) -> None:
     chat = [{"role": "user", "content": "Do you smoke ?"}]
     n = 2000

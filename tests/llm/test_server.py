@@ -105,6 +105,14 @@ def test_a_dialogue_is_sent_and_what_comes_back_is_said(server: Server) -> None:
     assert server.keys == [f"Bearer {KEY}"]
 
 
+def test_what_it_must_not_say_is_sent_where_the_server_knows_how(server: Server) -> None:
+    model = make_llm(f"vllm-server:m@{server.url}")
+    model.chat([CHAT, CHAT], unlike=[["question: Why?"], []])
+    assert sorted(asked["bad_words"] for asked in server.asked) == [[], ["question: Why?"]]
+    with pytest.raises(BackendError, match="cannot be told what not to say"):
+        make_llm(f"openai:m@{server.url}").chat([CHAT], unlike=[["No."]])
+
+
 def test_results_keep_their_order_and_requests_their_limit(server: Server) -> None:
     def answer(asked: dict[str, Any]) -> Answer:
         number = int(asked["messages"][0]["content"])

@@ -48,6 +48,8 @@ def main():
     chosen = [row.tolist() for row in model.choice_logprobs(chats, letters)]
     sampled = [model.chat(chats, max_new_tokens=6, temperature=1.0, seed=3) for _ in range(2)]
     said = [completion.text for completion in model.chat(chats, max_new_tokens=6)]
+    other = [completion.text for completion in model.chat(chats, max_new_tokens=6, unlike=[[text] for text in said])]
+    assert all(text not in (said[index], "") for index, text in enumerate(other)), (said, other)
     print("RESULT", json.dumps([chosen, model.logprob(chats, texts), said, sampled[0] == sampled[1]]))
 
 if __name__ == "__main__":

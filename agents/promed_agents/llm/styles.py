@@ -120,14 +120,24 @@ class Ask:
     Attributes:
         max_new_tokens: Most tokens of an utterance.
         temperature: See `LanguageModel.chat`.
+        no_repeat: Never say again what it has said in the same dialogue.
     """
 
     max_new_tokens: int = 64
     temperature: float = 0.0
+    no_repeat: bool = False
 
     def speak(self, model: LanguageModel, judge: Judge, scenes: Sequence[Scene]) -> list[str]:
         """See `Style.speak`."""
-        return _say(model, [scene.messages for scene in scenes], scenes, self.max_new_tokens, self.temperature)
+        chats = [scene.messages for scene in scenes]
+        if not self.no_repeat:
+            return _say(model, chats, scenes, self.max_new_tokens, self.temperature)
+        said = [[message["content"] for message in chat if message["role"] == "assistant"] for chat in chats]
+        seeds = [scene.seed for scene in scenes]
+        found = model.chat(
+            chats, max_new_tokens=self.max_new_tokens, temperature=self.temperature, seed=seeds, unlike=said
+        )
+        return [completion.text for completion in found]
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class GRPOSettings:
         answers: How those are worded: "key", or "words" by the option's text.
         temperature: Of sampling, in rollouts and in the loss.
         max_new_tokens: Longest turn.
+        no_repeat: The doctor never says again what it has said in the same dialogue, in rollouts and in validation.
         validation_split: The split of the validation cases; None for the setting's own.
         validation_episodes: How many are played.
         evaluations: How often they are played in the course of the run.
@@ -73,6 +74,7 @@ class GRPOSettings:
     answers: str = "key"
     temperature: float = 1.0
     max_new_tokens: int = 48
+    no_repeat: bool = False
     validation_split: str | None = "validation"
     validation_episodes: int = 200
     evaluations: int = 4

@@ -84,6 +84,7 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
             replace(settings.setting, split=settings.validation_split),
             settings.validation_episodes,
             settings.max_new_tokens,
+            settings.no_repeat,
         )
         self.rollouts: list[Rollout] = []
         self._asked: Sequence[Mapping[str, Any]] = []
@@ -161,6 +162,7 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
             self.chat,
             temperature=self.settings.temperature,
             max_new_tokens=self.settings.max_new_tokens,
+            no_repeat=self.settings.no_repeat,
             seed=(self.settings.seed, self.state.global_step),  # a run that is resumed draws as it would have drawn
         )
         training = model.training
