@@ -28,6 +28,10 @@ SplitOption = Annotated[str | None, typer.Option(help="Split to train on. Defaul
 ValidationSplit = Annotated[str | None, typer.Option(help="Split of the validation cases. Default: the recipe's.")]
 ValidationEpisodes = Annotated[int | None, typer.Option(min=1, help="Validation cases. Default: the recipe's.")]
 MaxNewTokens = Annotated[int | None, typer.Option(min=1, help="Longest turn of the doctor. Default: the recipe's.")]
+NoRepeat = Annotated[
+    bool | None,
+    typer.Option("--no-repeat/--repeat", help="Whether the doctor never says the same twice in a dialogue."),
+]
 
 
 def sft_command(
@@ -50,6 +54,7 @@ def sft_command(
     learning_rate: LearningRate = None,
     lora: LoraRank = None,
     max_new_tokens: MaxNewTokens = None,
+    no_repeat: NoRepeat = None,
     validation_split: ValidationSplit = None,
     validation_episodes: ValidationEpisodes = None,
     seed: Seed = None,
@@ -74,6 +79,7 @@ def sft_command(
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "max_new_tokens": max_new_tokens,
+        "no_repeat": no_repeat,
         "validation_split": validation_split,
         "validation_episodes": validation_episodes,
         "seed": seed,
@@ -118,6 +124,7 @@ def grpo_command(
     lora: LoraRank = None,
     vllm: Annotated[str | None, typer.Option(help="Rollouts by vLLM on a GPU: colocate or server.")] = None,
     max_new_tokens: MaxNewTokens = None,
+    no_repeat: NoRepeat = None,
     validation_split: ValidationSplit = None,
     validation_episodes: ValidationEpisodes = None,
     seed: Seed = None,
@@ -148,6 +155,7 @@ def grpo_command(
         "temperature": temperature,
         "vllm": vllm,
         "max_new_tokens": max_new_tokens,
+        "no_repeat": no_repeat,
         "validation_split": validation_split,
         "validation_episodes": validation_episodes,
         "seed": seed,
