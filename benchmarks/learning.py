@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -111,20 +110,18 @@ ARMS: dict[str, Arm] = {
     "sig_grpo_unsupervised": Arm("mcts", FIRST, SIGNED, options={"answer_loss": 0.0}),
 }
 ABLATIONS: dict[str, Arm] = {
-    **{
-        name: Arm("mcts", FIRST, reward)
-        for name, reward in {
-            "softmax": "MATCHED*sig + 3*diagnosis + format",
-            "uniform": "MATCHED*sig_uniform + 3*diagnosis + format",
-            "given_presentation": "MATCHED*sig_signed_presentation + 3*diagnosis + format",
-            "belief_gain": "MATCHED*belief_gain + 3*diagnosis + format",
-            "alpha_half": "0.5*sig_signed + 3*diagnosis + format",
-            "alpha_8": "8*sig_signed + 3*diagnosis + format",
-            "beta_1": "2*sig_signed + distributed + 3*diagnosis + format",
-            "gamma_1": "2*sig_signed + diagnosis + format",
-            "futile": "2*sig_signed + 3*diagnosis + format - 0.2*futile_question",
-        }.items()
-    },
+    name: Arm("mcts", FIRST, reward)
+    for name, reward in {
+        "softmax": "MATCHED*sig + 3*diagnosis + format",
+        "uniform": "MATCHED*sig_uniform + 3*diagnosis + format",
+        "given_presentation": "MATCHED*sig_signed_presentation + 3*diagnosis + format",
+        "belief_gain": "MATCHED*belief_gain + 3*diagnosis + format",
+        "alpha_half": "0.5*sig_signed + 3*diagnosis + format",
+        "alpha_8": "8*sig_signed + 3*diagnosis + format",
+        "beta_1": "2*sig_signed + distributed + 3*diagnosis + format",
+        "gamma_1": "2*sig_signed + diagnosis + format",
+        "futile": "2*sig_signed + 3*diagnosis + format - 0.2*futile_question",
+    }.items()
 }
 """Arms that differ from `sig_grpo` in the reward; run only when they are named."""
 
@@ -293,9 +290,9 @@ def matched(reward: str, policy: LanguagePolicy) -> str:
 def judge(policy: LanguagePolicy) -> dict[str, Any]:
     """Accuracy and questions on the test cases, case by case."""
     setting = Setting(ENV_ID, split="test", reward="diagnosis")
-    finals = []
+    every, finals = setting.load(TEST_CASES), []
     for start in range(0, TEST_CASES, 250):
-        cases = setting.load(TEST_CASES)[start : start + 250]
+        cases = every[start : start + 250]
         seeds = list(range(start, start + 250))
         finals += [r.final for r in play(policy, setting.make(cases), [case.case_id for case in cases], seeds)]
     return {
@@ -335,9 +332,7 @@ def keep(name: str, value: Any) -> None:
         found["references"] = value
     else:
         found["runs"][name] = value
-    part = RESULTS.with_suffix(f".{os.getpid()}")
-    part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    part.replace(RESULTS)
+    write_whole(RESULTS, json.dumps(found, indent=1) + "\n")
 
 
 def table() -> None:

@@ -11,9 +11,7 @@ import gymnasium as gym
 import typer
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import (
-    TaskID,
-)
+from rich.progress import TaskID
 from rich.text import Text
 
 import promed_env

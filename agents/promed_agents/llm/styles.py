@@ -130,14 +130,9 @@ class Ask:
     def speak(self, model: LanguageModel, judge: Judge, scenes: Sequence[Scene]) -> list[str]:
         """See `Style.speak`."""
         chats = [scene.messages for scene in scenes]
-        if not self.no_repeat:
-            return _say(model, chats, scenes, self.max_new_tokens, self.temperature)
         said = [[message["content"] for message in chat if message["role"] == "assistant"] for chat in chats]
-        seeds = [scene.seed for scene in scenes]
-        found = model.chat(
-            chats, max_new_tokens=self.max_new_tokens, temperature=self.temperature, seed=seeds, unlike=said
-        )
-        return [completion.text for completion in found]
+        unlike = said if self.no_repeat else None
+        return _say(model, chats, scenes, self.max_new_tokens, self.temperature, unlike=unlike)
 
 
 @dataclass(frozen=True)
@@ -339,9 +334,11 @@ def _say(
     max_new_tokens: int,
     temperature: float = 0.0,
     stop: Sequence[str] = (),
+    unlike: Sequence[Sequence[str]] | None = None,
 ) -> list[str]:
     seeds = [scene.seed for scene in scenes]
-    said = model.chat(chats, max_new_tokens=max_new_tokens, temperature=temperature, seed=seeds, stop=stop)
+    asked = {} if unlike is None else {"unlike": unlike}
+    said = model.chat(chats, max_new_tokens=max_new_tokens, temperature=temperature, seed=seeds, stop=stop, **asked)
     return [completion.text for completion in said]
 
 
