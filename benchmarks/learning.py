@@ -2,20 +2,22 @@
 
     python benchmarks/learning.py data --runs DIR
     python benchmarks/learning.py run --runs DIR [--arm ARM ...] [--seed SEED ...]
+    python benchmarks/learning.py judge --runs DIR
     python benchmarks/learning.py references
-    python benchmarks/learning.py table
-    python benchmarks/learning.py plot
+    python benchmarks/learning_table.py [--plot FILE]
 
 `data` makes what fine-tuning learns from: vignettes, one-turn answers, random interviews of ten questions, and the
 plans of MCTS that reads the case (`promed plan`, the paper's first stage; as the paper searches, which answers after a
 question or two, and "long", with ten questions). `run` trains arms that are not yet in
-`benchmarks/learning.json` and adds them; one that was interrupted goes on from its newest checkpoint in DIR. `table`
-prints what came out: accuracy on the first 1,000 test cases, questions, and shares of the gap to the ceiling, paired by
-case. All arms of a seed begin as one model (`TINY`), from scratch, that has read vignettes; all have one budget of
-environment steps (`BUDGET`, each pass over a turn counted, vignettes included); the simulations that the planner makes
-on top are counted apart. Judged is the checkpoint with the highest accuracy on 500 validation cases.
+`benchmarks/learning.json` and adds them; one that was interrupted goes on from its newest checkpoint in DIR. `judge`
+plays the test cases again with the doctors that are in DIR. `learning_table.py` prints what came out.
 
-Needs the extra `llm`, and matplotlib to draw.
+All arms of a seed begin as one model (`TINY`), from scratch, that has read vignettes; all have one budget of
+environment steps (`BUDGET`, each pass over a turn counted, vignettes included); the simulations that the planner makes
+on top are counted apart. Judged is the checkpoint with the highest accuracy on 500 validation cases. Arms that end in
+"_known" never see the held-out conditions and are judged with them and without.
+
+Needs the extra `llm`.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ import argparse
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +43,10 @@ from promed_agents.setting import Setting
 from promed_agents.sft import SFTSettings, fine_tune
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.trainer import train
-from promed_agents.statistics import bootstrap_interval, paired_bootstrap
 from promed_agents.vignettes import write_vignettes
 from promed_agents.zoo import make_agent
+
+from promed_env.beliefs import EvidenceBelief, posteriors
 
 ENV_ID = "ProMed-PrimaryCare-v0"
 TINY = {"hidden": 96, "layers": 3, "length": 2048}
@@ -51,6 +55,8 @@ BUDGET = 700_000
 READ = 100_000  # of them vignettes
 TEST_CASES, VALIDATION_CASES = 1_000, 500
 PLANNED, SIMULATIONS = 20_000, 20
+INTERVIEWS = {"reactive": (300_000, 0), "random": (91_000, 10)}
+"""Name -> how many of how many questions."""
 UPDATES = 4_000  # more than the budget allows
 GRPO: Mapping[str, Any] = {
     "updates": UPDATES,
@@ -68,8 +74,6 @@ GRPO: Mapping[str, Any] = {
     "cpu": True,
 }
 RESULTS = Path(__file__).with_suffix(".json")
-PLOT = Path(__file__).parents[1] / "docs" / "images" / "learning.png"
-DRAWN = ("reactive", "sft_mcts", "sft_mcts_long", "outcome_grpo", "sig_grpo", "sig_grpo_no_sft")
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class Arm:
             episode has the standard deviation that 2*sig_signed has among the dialogues that GRPO starts from.
         advantage: Of GRPO.
         options: Fields of `GRPOSettings` in which it differs from the others.
+        known: Never sees the held-out conditions: learns from the split "train-known", is judged on "test-known" and,
+            out of domain, on "test-held-out".
     """
 
     data: str | None
@@ -90,6 +96,23 @@ class Arm:
     reward: str | None = None
     advantage: str = "return_to_go"
     options: Mapping[str, Any] = field(default_factory=dict)
+    known: bool = False
+
+    @property
+    def train(self) -> str:
+        """The split it learns from."""
+        return "train-known" if self.known else "train"
+
+    def file(self, data: str) -> str:
+        """The name of a file of dialogues, without its ending."""
+        return f"known_{data}" if self.known else data
+
+    def folder(self, name: str, seed: int) -> str:
+        """The folder of its last model."""
+        if self.reward is not None:
+            return f"{name}-{seed}"
+        assert self.data is not None
+        return f"{self.file(self.data)}-{self.steps}-{seed}"
 
 
 FIRST = 200_000  # environment steps of fine-tuning before GRPO
@@ -124,34 +147,42 @@ ABLATIONS: dict[str, Arm] = {
     }.items()
 }
 """Arms that differ from `sig_grpo` in the reward; run only when they are named."""
+OUT_OF_DOMAIN: dict[str, Arm] = {
+    f"{name}_known": replace(ARMS[name], known=True) for name in ("reactive", "outcome_grpo", "sig_grpo")
+}
+"""Arms that are judged on conditions they never saw; run only when they are named."""
+EVERY = {**ARMS, **ABLATIONS, **OUT_OF_DOMAIN}
 
 
 def make_data(runs: Path) -> None:
     """Write the dialogues to learn from, those that are not there yet."""
     runs.mkdir(parents=True, exist_ok=True)
-    if not (runs / "vignettes.jsonl").exists():
-        write_vignettes(Setting(ENV_ID, split="train", seed=7), runs / "vignettes.jsonl", READ)
-    for name, n in {"reactive": 300_000, "random": 91_000}.items():
-        if not (runs / f"{name}.jsonl").exists():
-            _interviews(runs / f"{name}.jsonl", n, length=0 if name == "reactive" else 10)
-    for name, how in {
-        "mcts": "--preset paper --reward 2*sig",
-        "mcts_long": "--preset puct --reward 2*sig_signed",
+    plans = {"mcts": "--preset paper --reward 2*sig", "mcts_long": "--preset puct --reward 2*sig_signed"}
+    for arm, names in {
+        ARMS["sig_grpo"]: ("vignettes", "reactive", "random", "mcts", "mcts_long"),
+        OUT_OF_DOMAIN["sig_grpo_known"]: ("vignettes", "reactive", "mcts"),
     }.items():
-        if not (runs / f"{name}.jsonl").exists():
-            raise SystemExit(
-                f"first: promed plan {ENV_ID} --split train --episodes {PLANNED} --simulations {SIMULATIONS} {how} "
-                f"--out {runs / name}.jsonl"
-            )
-    for name in ("vignettes", "reactive", "random", "mcts", "mcts_long"):
-        with (runs / f"{name}.jsonl").open(encoding="utf-8") as stream:
-            turns = [sum(m["role"] == "assistant" for m in json.loads(line)["messages"]) for line in stream]
-        print(f"{name:10} {len(turns):,} dialogues, {sum(turns):,} turns")
+        for name in names:
+            path = runs / f"{arm.file(name)}.jsonl"
+            if path.exists():
+                pass
+            elif name == "vignettes":
+                write_vignettes(Setting(ENV_ID, split=arm.train, seed=7), path, READ)
+            elif name in INTERVIEWS:
+                _interviews(path, arm.train, *INTERVIEWS[name])
+            else:
+                raise SystemExit(
+                    f"first: promed plan {ENV_ID} --split {arm.train} --episodes {PLANNED} "
+                    f"--simulations {SIMULATIONS} {plans[name]} --out {path}"
+                )
+            with path.open(encoding="utf-8") as stream:
+                turns = [line.count('"role": "assistant"') for line in stream]
+            print(f"{path.stem:15} {len(turns):,} dialogues, {sum(turns):,} turns")
 
 
-def _interviews(path: Path, n: int, length: int, batch: int = 512) -> None:
+def _interviews(path: Path, split: str, n: int, length: int, batch: int = 512) -> None:
     """So many random canonical questions, then the right answer (which is read: access record)."""
-    setting = Setting(ENV_ID, split="train", reward="diagnosis")
+    setting = Setting(ENV_ID, split=split, reward="diagnosis")
     cases = setting.load_all()
     assert cases.knowledge is not None
     questions, rng = cases.knowledge.questions, np.random.default_rng(1)
@@ -178,17 +209,18 @@ def _interviews(path: Path, n: int, length: int, batch: int = 512) -> None:
 def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
     """Train one arm and play the test cases."""
     torch.set_num_threads(1)
-    arm = {**ARMS, **ABLATIONS}[name]
-    model, seconds = _fine_tuned(runs, "vignettes", READ, seed, "tiny")
+    arm = EVERY[name]
+    model, seconds = _fine_tuned(runs, arm, "vignettes", READ, seed, "tiny")
     if arm.data is not None:
-        model, more = _fine_tuned(runs, arm.data, arm.steps, seed, model)
+        model, more = _fine_tuned(runs, arm, arm.data, arm.steps, seed, model)
         seconds += more
     if arm.reward is not None:
-        folder, begun = runs / f"{name}-{seed}", time.perf_counter()
+        folder, begun = runs / arm.folder(name, seed), time.perf_counter()
         reward = matched(arm.reward, LanguagePolicy.load(model, temperature=1.0, max_new_tokens=4, no_repeat=True))
         settings = GRPOSettings(
             model=model,
-            setting=Setting(ENV_ID, split="train", reward=reward, seed=1_000 * seed),
+            setting=Setting(ENV_ID, split=arm.train, reward=reward, seed=1_000 * seed),
+            validation_split=arm.train.replace("train", "validation"),
             advantage=arm.advantage,
             seed=seed,
             **{**GRPO, "environment_steps": BUDGET - READ - arm.steps, **arm.options},
@@ -197,7 +229,6 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
         seconds += time.perf_counter() - begun
         model = str(folder)
     provenance = json.loads((Path(model) / "promed.json").read_text(encoding="utf-8"))
-    found = judge(LanguagePolicy.load(model, max_new_tokens=4, no_repeat=True))
     return {
         "arm": name,
         "seed": seed,
@@ -206,20 +237,36 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "date": date.today().isoformat(),
         "validation": provenance["validation"],
-        "curve": curve_of(Path(model), READ if arm.reward is None else READ + arm.steps, arm.steps),
-        **found,
+        "curve": drawn(arm, Path(model)),
+        **judged(arm, model),
     }
 
 
-def _fine_tuned(runs: Path, data: str, steps: int, seed: int, model: str) -> tuple[str, float]:
+def drawn(arm: Arm, model: Path) -> list[dict[str, float]]:
+    """The curve of an arm's last stage."""
+    if arm.reward is None:
+        return curve_of(model, READ, arm.steps)
+    return curve_of(model, READ + arm.steps, BUDGET - READ - arm.steps)
+
+
+def judged(arm: Arm, model: str) -> dict[str, Any]:
+    """What a doctor does on the test cases of its arm."""
+    policy = LanguagePolicy.load(model, max_new_tokens=4, no_repeat=True)
+    if arm.known:
+        return {**judge(policy, "test-known"), "held_out": judge(policy, "test-held-out")}
+    return judge(policy, "test")
+
+
+def _fine_tuned(runs: Path, arm: Arm, data: str, steps: int, seed: int, model: str) -> tuple[str, float]:
     """The folder of a model that learnt from so many turns of a file, trained if it is not there; and the seconds."""
-    folder = runs / f"{data}-{steps}-{seed}"
+    folder = runs / f"{arm.file(data)}-{steps}-{seed}"
     if not (folder / "seconds.json").exists():
-        path, turns = _first(runs / f"{data}.jsonl", steps)
+        path, turns = _first(runs / f"{arm.file(data)}.jsonl", steps)
         settings = SFTSettings(
             data=(str(path),),
             model=model,
-            setting=Setting(ENV_ID, split="train", reward="diagnosis"),
+            setting=Setting(ENV_ID, split=arm.train, reward="diagnosis"),
+            validation_split=arm.train.replace("train", "validation"),
             answers="words",
             every_turn=data not in ("vignettes", "reactive"),
             epochs=steps / turns,
@@ -260,19 +307,24 @@ def curve_of(folder: Path, before: int, steps: int) -> list[dict[str, float]]:
     Args:
         folder: Of the last stage.
         before: Environment steps before it.
-        steps: Its own, if it is fine-tuning; GRPO counts them itself.
+        steps: Its own. GRPO logs how many it has taken, each figure the mean since the one before.
     """
     newest = max(folder.glob("checkpoint-*/trainer_state.json"), key=lambda path: int(path.parent.name.split("-")[1]))
-    state = json.loads(newest.read_text(encoding="utf-8"))
-    curve, counted = [], "rollouts/environment_steps"
-    for place, entry in enumerate(state["log_history"]):
-        if "eval_accuracy" not in entry:
-            continue
-        taken = [each[counted] for each in state["log_history"][:place] if counted in each]
-        own = taken[-1] if taken else steps * entry["step"] / state["max_steps"]
-        point = {"accuracy": entry["eval_accuracy"], "questions": entry["eval_questions"]}
-        curve.append({"steps": round(before + own), **point})
-    return curve
+    state, counted = json.loads(newest.read_text(encoding="utf-8")), "rollouts/environment_steps"
+    history, last = state["log_history"], state["global_step"]
+    logged = [(entry["step"], entry[counted]) for entry in history if counted in entry and entry["step"] < last]
+    ends = [0, *(step for step, _ in logged)]
+    x = [0.0, *((first + end) / 2 for first, end in pairwise(ends)), last]
+    y = [0.0, *(mean for _, mean in logged), steps]
+    return [
+        {
+            "steps": round(before + float(np.interp(entry["step"], x, y))),
+            "accuracy": entry["eval_accuracy"],
+            "questions": entry["eval_questions"],
+        }
+        for entry in history
+        if "eval_accuracy" in entry
+    ]
 
 
 def matched(reward: str, policy: LanguagePolicy) -> str:
@@ -287,25 +339,31 @@ def matched(reward: str, policy: LanguagePolicy) -> str:
     return reward.replace("MATCHED", f"{ours / theirs:.4g}")
 
 
-def judge(policy: LanguagePolicy) -> dict[str, Any]:
-    """Accuracy and questions on the test cases, case by case."""
-    setting = Setting(ENV_ID, split="test", reward="diagnosis")
+def judge(policy: LanguagePolicy, split: str) -> dict[str, Any]:
+    """What a doctor does on the test cases, case by case ("1" is right).
+
+    "correct" is its own answer, "informed" the likeliest option of the exact posterior given what it was told.
+    """
+    setting = Setting(ENV_ID, split=split, reward="diagnosis")
     every, finals = setting.load(TEST_CASES), []
     for start in range(0, TEST_CASES, 250):
         cases = every[start : start + 250]
         seeds = list(range(start, start + 250))
         finals += [r.final for r in play(policy, setting.make(cases), [case.case_id for case in cases], seeds)]
+    beliefs = posteriors(EvidenceBelief(), [final.case for final in finals], [final.known for final in finals])
+    likeliest = [final.case.options[int(own.argmax())].key for final, own in zip(finals, beliefs, strict=True)]
     return {
         "accuracy": float(np.mean([final.correct for final in finals])),
         "questions": float(np.mean([sum(turn.kind == "question" for turn in final.turns) for final in finals])),
         "correct": "".join("01"[final.correct] for final in finals),
+        "informed": "".join("01"[key in f.case.answer] for key, f in zip(likeliest, finals, strict=True)),
     }
 
 
-def references() -> dict[str, Any]:
+def references(split: str) -> dict[str, Any]:
     """The ceiling and doctors with the exact posterior (access: knowledge) on the same cases."""
     found = {}
-    setting = Setting(ENV_ID, split="test", reward="diagnosis")
+    setting = Setting(ENV_ID, split=split, reward="diagnosis")
     doctors = {"ceiling": "oracle", "greedy": "knowledge", "mcts": "mcts", "script": "scripted", "at_once": "reactive"}
     for name, doctor in doctors.items():
         result = evaluate(make_agent(doctor), setting, setting.load(TEST_CASES))
@@ -322,104 +380,46 @@ def read() -> dict[str, Any]:
     if RESULTS.exists():
         found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
         return found
-    return {"budget": BUDGET, "tiny": TINY, "runs": {}}
+    return {"budget": BUDGET, "tiny": TINY, "runs": {}, "references": {}}
 
 
-def keep(name: str, value: Any) -> None:
+def keep(section: str, name: str, value: Any) -> None:
     """Add to the results; the file is read again first, as another process may have added to it."""
     found = read()
-    if name == "references":
-        found["references"] = value
-    else:
-        found["runs"][name] = value
+    found[section][name] = value
     write_whole(RESULTS, json.dumps(found, indent=1) + "\n")
-
-
-def table() -> None:
-    """Print all arms: mean over seeds, and shares of the gap to the ceiling with paired intervals over cases."""
-    found = read()
-    bits = {name: np.array([list(map(int, row["correct"]))], float) for name, row in found["references"].items()}
-    for name in (*ARMS, *ABLATIONS):
-        rows = [row for row in found["runs"].values() if row["arm"] == name]
-        if rows:
-            bits[name] = np.array([list(map(int, row["correct"])) for row in rows], float)
-    print(f"{'arm':24} seeds  accuracy (per seed)          questions  minutes")
-    for name, values in bits.items():
-        rows = [row for row in found["runs"].values() if row["arm"] == name] or [found["references"][name]]
-        per_seed = " ".join(f"{value:.3f}" for value in values.mean(axis=1))
-        low, high = bootstrap_interval(values.mean(axis=0).tolist())
-        asked = np.mean([row["questions"] for row in rows])
-        minutes = np.mean([row.get("seconds", 0) for row in rows]) / 60
-        figures = f"{values.mean():.3f} [{low:.3f}, {high:.3f}] ({per_seed})"
-        print(f"{name:24} {len(values):5}  {figures} {asked:6.1f} {minutes:7.1f}")
-    if "sig_grpo" in bits and "reactive" in bits:
-        ceiling = bits["ceiling"].mean()
-        for other in [name for name in bits if name not in found["references"] and name != "sig_grpo"]:
-            ours, theirs = bits["sig_grpo"].mean(axis=0), bits[other].mean(axis=0)
-            low, high = paired_bootstrap(ours.tolist(), theirs.tolist())
-            more, gap = ours.mean() - theirs.mean(), ceiling - theirs.mean()
-            print(
-                f"sig_grpo over {other:22} {more:+.3f} [{low:+.3f}, {high:+.3f}], ratio {more / theirs.mean():+.1%}, "
-                f"share of the gap {more / gap:.2f} [{low / gap:.2f}, {high / gap:.2f}]"
-            )
-    print(f"n = {TEST_CASES} test cases; intervals over cases, 95%; {BUDGET:,} steps an arm")
-
-
-def plot() -> None:
-    """Draw validation accuracy by environment steps: the last stage of every run, and what it starts from."""
-    from matplotlib.figure import Figure
-
-    found = read()
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for place, name in enumerate(DRAWN):
-        runs = [row for row in found["runs"].values() if row["arm"] == name]
-        for row in runs:
-            label = f"{name} ({len(runs)} seeds)" if row is runs[0] else None
-            x, y = ([point[key] for point in row["curve"]] for key in ("steps", "accuracy"))
-            axes.plot(x, y, color=f"C{place}", label=label, linewidth=1.2, alpha=0.9)
-    for name, label in {"at_once": "at once, exact posterior", "greedy": "greedy questions, exact posterior"}.items():
-        axes.axhline(found["references"][name]["accuracy"], color="gray", linestyle=":", linewidth=1)
-        axes.annotate(
-            label, (0.01, found["references"][name]["accuracy"]), xycoords=("axes fraction", "data"), fontsize=7
-        )
-    axes.set(xlabel="environment steps, vignettes and fine-tuning included", ylabel="validation accuracy")
-    axes.set_title(
-        f"Language models from scratch on {ENV_ID}, synthetic clinic; {VALIDATION_CASES} validation cases\n"
-        "(dotted: on test cases)",
-        fontsize=9,
-    )
-    axes.legend(loc="lower right", fontsize=8)
-    figure.savefig(PLOT, dpi=120)
 
 
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("section", choices=["data", "run", "references", "table", "plot"])
+    parser.add_argument("section", choices=["data", "run", "judge", "references"])
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of dialogues and runs")
     parser.add_argument(
         "--arm",
         action="append",
-        choices=[*ARMS, *ABLATIONS],
-        help="arm to train; repeat; default: all but the ablations",
+        choices=list(EVERY),
+        help="arm to train; repeat; default: all but the ablations and those out of domain",
     )
     parser.add_argument("--seed", action="append", type=int, help="seed; repeat; default: 0, 1 and 2")
     chosen = parser.parse_args()
     if chosen.section == "data":
         make_data(chosen.runs)
     elif chosen.section == "references":
-        keep("references", references())
-    elif chosen.section == "table":
-        table()
-    elif chosen.section == "plot":
-        plot()
+        for split in ("test", "test-known", "test-held-out"):
+            keep("references", split, references(split))
+    elif chosen.section == "judge":
+        for name, row in read()["runs"].items():
+            arm = EVERY[row["arm"]]
+            model = chosen.runs / arm.folder(row["arm"], row["seed"])
+            if (model / "promed.json").exists():
+                keep("runs", name, {**row, "curve": drawn(arm, model), **judged(arm, str(model))})
     else:
         for seed in chosen.seed or (0, 1, 2):
             for name in chosen.arm or ARMS:
                 if f"{name}-{seed}" not in read()["runs"]:
                     result = run(name, seed, chosen.runs)
-                    keep(f"{name}-{seed}", result)
+                    keep("runs", f"{name}-{seed}", result)
                     print(f"{name}-{seed}: {result['accuracy']:.3f}, {result['questions']:.1f} questions", flush=True)
 
 
