@@ -268,7 +268,7 @@ def _fine_tuned(runs: Path, arm: Arm, data: str, steps: int, seed: int, model: s
             setting=Setting(ENV_ID, split=arm.train, reward="diagnosis"),
             validation_split=arm.train.replace("train", "validation"),
             answers="words",
-            every_turn=data not in ("vignettes", "reactive"),
+            every_turn=data != "reactive",
             epochs=steps / turns,
             batch_size=16,
             learning_rate=1.5e-3 if model == "tiny" else 1e-3,

@@ -8,8 +8,9 @@ in rendered text and nothing is tokenised twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import groupby
 from typing import Any
 
 __all__ = ["ChatFormat", "TokenizedDialogue"]
@@ -25,10 +26,13 @@ class TokenizedDialogue:
     Attributes:
         ids: Token ids.
         doctor: For each token whether the doctor says it; only these carry loss.
+        pauses: Positions at which the user ended a message and went on with another: where the doctor might have
+            spoken, after `ChatFormat.cue`.
     """
 
     ids: list[int]
     doctor: list[bool]
+    pauses: list[int] = field(default_factory=list)
 
 
 class ChatFormat:
@@ -75,6 +79,11 @@ class ChatFormat:
         """Id of the token that ends a doctor's turn."""
         return int(self.tokenizer.eos_token_id)
 
+    @property
+    def cue(self) -> list[int]:
+        """Tokens of the template between what a user said and the doctor's first word."""
+        return list(self._encode(self._before_doctor))
+
     def first(self, observation: str) -> list[int]:
         """Tokens up to the doctor's first word."""
         return list(self._encode(self._before_first + observation.strip() + self._before_doctor))
@@ -94,20 +103,36 @@ class ChatFormat:
     def tokenize(self, messages: Sequence[Mapping[str, str]]) -> TokenizedDialogue:
         """A whole dialogue: user and assistant in turn, the user first, ended by the assistant.
 
+        Messages of the user that follow each other are one turn, a line each.
+
         Raises:
             ValueError: The roles do not alternate so.
         """
+        turns = [(role, [each["content"].strip() for each in run]) for role, run in groupby(messages, _role)]
         roles = [message["role"] for message in messages]
-        if not roles or roles != ["user", "assistant"] * (len(roles) // 2):
+        own = [said for role, said in turns if role == "assistant"]
+        if not own or [role for role, _ in turns] != ["user", "assistant"] * len(own) or max(map(len, own)) > 1:
             raise ValueError(f"a dialogue alternates user and assistant and ends on the assistant, got {roles}")
-        ids: list[int] = []
-        doctor: list[bool] = []
-        for index, message in enumerate(messages):
-            said = message["content"]
-            piece = self.doctor(said) if index % 2 else self.next(said) if index else self.first(said)
-            ids += piece
-            doctor += [bool(index % 2)] * len(piece)
-        return TokenizedDialogue(ids, doctor)
+        found = TokenizedDialogue([], [])
+        for index, (role, said) in enumerate(turns):
+            if role == "assistant":
+                pieces = [self.doctor(said[0])]
+            else:
+                lines = [self._before_next if index else self._before_first, *["\n"] * (len(said) - 1)]
+                ends = [*[""] * (len(said) - 1), self._before_doctor]
+                pieces = [
+                    list(self._encode(line + text + end)) for line, text, end in zip(lines, said, ends, strict=True)
+                ]
+            for place, piece in enumerate(pieces):
+                found.ids.extend(piece)
+                found.doctor.extend([role == "assistant"] * len(piece))
+                if place < len(pieces) - 1:
+                    found.pauses.append(len(found.ids))
+        return found
 
     def _tokenized(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
+
+def _role(message: Mapping[str, str]) -> str:
+    return message["role"]

@@ -294,7 +294,7 @@ def vignettes_command(
     split: Split = None,
     seed: Seed = 0,
 ) -> None:
-    """Write cases of which a share is told at once, with the right answer, as training data.
+    """Write cases of which a share is told unasked, with the right answer, as training data.
 
     A model from scratch learns from them what findings mean, before dialogues teach it to ask (access: record).
 

@@ -48,7 +48,8 @@ class SFTSettings:
         setting: The environment of the dialogues and of the validation cases.
         answers: How the doctor answers in the training data: "stated" as in the file, "key" without a confidence,
             "words" by the option's text.
-        every_turn: Learn the right answer after every turn, not only the last (`answer_forks`).
+        every_turn: Learn the right answer after every turn, and wherever the patient pauses, not only at the end
+            (`answer_forks`).
         validation_split: The split of the validation cases; None for the setting's own.
         validation_episodes: How many are played.
         evaluations: How often they are played in the course of the run.
@@ -207,7 +208,7 @@ def tokenized(
         branches = Forks()
         if cases is not None:
             starts = [place for place in range(1, len(own)) if own[place] and not own[place - 1]]
-            branches = answer_forks(cases[index], starts[:-1], chat, words=words)
+            branches = answer_forks(cases[index], starts[:-1], chat, words=words, pauses=row.pauses)
         length = len(row.ids)
         targets = [token if said else -100 for token, said in zip(row.ids[1:], own[1:], strict=True)]
         columns["input_ids"].append(row.ids + branches.ids)

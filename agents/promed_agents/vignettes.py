@@ -1,9 +1,10 @@
-"""Vignettes: cases of which a share is told at once, with the right answer; to read before learning to ask.
+"""Vignettes: cases of which a share is told unasked, with the right answer; to read before learning to ask.
 
 Language models come to their first consultation from many complete descriptions of cases. A model from scratch has read
 none, and a dialogue teaches it little about answers: one, after what a few questions brought out. A vignette is a
-consultation that is answered at once, one environment step; its presentation tells a random share of the findings that
-are there and a few that are not.
+consultation that is answered at once, one environment step. After the opening the other side goes on unasked, a finding
+a message and worded as in replies: a random share of the findings that are there and a few that are not. With
+`every_turn` fine-tuning learns the right answer after each of them.
 """
 
 from __future__ import annotations
@@ -24,59 +25,54 @@ from promed_env import __version__
 from promed_env.case import Case
 from promed_env.datasets import CaseDataset
 from promed_env.errors import DatasetError
-from promed_env.patients.facts import REPORTABLE, informant_of, quote, section_of
+from promed_env.patients.facts import quote
 
-__all__ = ["tell_some", "vignettes_of", "write_vignettes"]
+__all__ = ["vignettes_of", "volunteered", "write_vignettes"]
 
 _BATCH = 500
 _NEGATIVES = 10
 
 
-def tell_some(case: Case, rng: np.random.Generator, negatives: int = _NEGATIVES) -> Case:
-    """The case with some more facts in its presentation.
+def volunteered(case: Case, rng: np.random.Generator, negatives: int = _NEGATIVES) -> list[int]:
+    """Some of the facts that are not in the presentation, in random order.
 
     Args:
         case: The case.
         rng: Draws how many, which and in what order.
-        negatives: At most so many of the facts that deny something; of all others any number may be told.
+        negatives: At most so many of the facts that deny something; of all others any number.
     """
     chosen: list[int] = []
     for denied, most in ((False, case.n_facts), (True, negatives)):
         left = [index for index in case.hidden if (case.facts[index].status == "absent") == denied]
         chosen += rng.choice(left, size=rng.integers(min(most, len(left)) + 1), replace=False).tolist() if left else []
-    chosen = [int(index) for index in rng.permutation(np.array(chosen, dtype=np.int64))]
-    told = [
-        case.facts[index].text
-        if informant_of(section_of(case.facts[index])) in REPORTABLE
-        else quote(case, (index,)).text
-        for index in chosen
-    ]
-    space = "" if case.language == "zh" else " "
-    return case.with_initial(case.initial | frozenset(chosen), space.join([case.presentation, *told]))
+    return [int(index) for index in rng.permutation(np.array(chosen, dtype=np.int64))]
 
 
 def vignettes_of(setting: Setting, cases: CaseDataset, rng: np.random.Generator) -> list[dict[str, Any]]:
     """One vignette a case, ready for JSON; the right answer is read from the case (access: record)."""
-    told = replace(cases, cases=tuple(tell_some(case, rng) for case in cases))
-    env = replace(setting, reward="diagnosis").make(told)
+    env = replace(setting, reward="diagnosis").make(cases)
     env.reset(seed=setting.seed)
-    env.step([f"answer: {', '.join(case.answer)}" for case in told])
-    return [
-        {
-            "schema_version": 1,
-            "case_id": final.case.case_id,
-            "messages": to_messages(final, env.dynamics),
-            "correct": final.correct,
-            "access": "record",
-            "provenance": {
-                "promed": __version__,
-                "vignette": True,
-                "dataset": env.dynamics.dataset,
-                "seed": setting.seed,
-            },
-        }
-        for final in env.consultations
-    ]
+    env.step([f"answer: {', '.join(case.answer)}" for case in cases])
+    found = []
+    for final in env.consultations:
+        opening, answer = to_messages(final, env.dynamics)
+        told = [quote(final.case, (index,)).text for index in volunteered(final.case, rng)]
+        found.append(
+            {
+                "schema_version": 1,
+                "case_id": final.case.case_id,
+                "messages": [opening, *({"role": "user", "content": text} for text in told), answer],
+                "correct": final.correct,
+                "access": "record",
+                "provenance": {
+                    "promed": __version__,
+                    "vignette": True,
+                    "dataset": env.dynamics.dataset,
+                    "seed": setting.seed,
+                },
+            }
+        )
+    return found
 
 
 def write_vignettes(
