@@ -50,9 +50,9 @@ from promed_env.beliefs import EvidenceBelief, posteriors
 
 ENV_ID = "ProMed-PrimaryCare-v0"
 TINY = {"hidden": 96, "layers": 3, "length": 2048}
-BUDGET = 700_000
+BUDGET = 800_000
 """Environment steps (turns of a doctor) that each arm learns from, vignettes and fine-tuning included."""
-READ = 100_000  # of them vignettes
+READ = 200_000  # of them vignettes
 TEST_CASES, VALIDATION_CASES = 1_000, 500
 PLANNED, SIMULATIONS = 20_000, 20
 INTERVIEWS = {"reactive": (300_000, 0), "random": (91_000, 10)}
