@@ -8,23 +8,28 @@ attends to it: each is what the model would read if the dialogue ended there, fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from promed_agents.chat_format import ChatFormat
+from promed_agents.scored_positions import inner_model
 from promed_env.case import Case
 
-__all__ = ["NO_FORK", "PADDING", "Forks", "answer_forks", "forked_attention", "forking"]
+__all__ = ["NO_FORK", "PADDING", "Forks", "answer_forks", "forked_attention", "forking", "padded"]
 
 NO_FORK = 1 << 30
 """In `Forks.forks` and its like: a token of the dialogue itself."""
 
 PADDING = -1
 """In `Forks.forks` and its like: no token."""
+
+
+_Row = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,19 @@ def answer_forks(
     return found
 
 
+def padded(rows: Sequence[_Row], fills: Mapping[str, int]) -> dict[str, torch.Tensor]:
+    """Columns of rows as tensors, (B, T) each, padded on the right.
+
+    Args:
+        rows: Column name -> its values, as many in each column of a row.
+        fills: Names of the columns, and what each is padded with.
+    """
+    return {
+        name: pad_sequence([torch.tensor(row[name], dtype=torch.long) for row in rows], True, fill)
+        for name, fill in fills.items()
+    }
+
+
 def forked_attention(positions: torch.Tensor, forks: torch.Tensor) -> torch.Tensor:
     """Which token attends to which.
 
@@ -106,8 +124,7 @@ def forking(model: Any, positions: torch.Tensor, forks: torch.Tensor) -> Iterato
     def put(module: Any, arguments: Any, options: dict[str, Any]) -> Any:
         return arguments, {**options, "attention_mask": mask, "position_ids": positions}
 
-    inner = getattr(model, "get_base_model", lambda: model)().base_model
-    hook = inner.register_forward_pre_hook(put, with_kwargs=True)
+    hook = inner_model(model).register_forward_pre_hook(put, with_kwargs=True)
     try:
         yield
     finally:

@@ -12,7 +12,12 @@ from typing import Any
 
 import torch
 
-__all__ = ["scoring_only"]
+__all__ = ["inner_model", "scoring_only"]
+
+
+def inner_model(model: Any) -> Any:
+    """The transformer below the head of a causal language model, with adapters or without."""
+    return getattr(model, "get_base_model", lambda: model)().base_model
 
 
 @contextmanager
@@ -30,7 +35,7 @@ def scoring_only(model: Any, positions: torch.Tensor) -> Iterator[None]:
         output.last_hidden_state = output.last_hidden_state[positions][None]
         return output
 
-    hook = getattr(model, "get_base_model", lambda: model)().base_model.register_forward_hook(keep)
+    hook = inner_model(model).register_forward_hook(keep)
     try:
         yield
     finally:

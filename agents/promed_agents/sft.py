@@ -18,12 +18,11 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.tensorboard import SummaryWriter
 from transformers.integrations import TensorBoardCallback
 from trl import SFTConfig, SFTTrainer
 
-from promed_agents.answer_forks import NO_FORK, PADDING, Forks, answer_forks, forking
+from promed_agents.answer_forks import NO_FORK, PADDING, Forks, answer_forks, forking, padded
 from promed_agents.chat import Dialogue, read_chat
 from promed_agents.chat_format import ChatFormat
 from promed_agents.models import Lora, check_folder, load_model
@@ -224,11 +223,7 @@ def tokenized(
 def _collate(rows: Sequence[Mapping[str, list[int]]], pad_id: int) -> dict[str, torch.Tensor]:
     """Rows of one length, padded on the right."""
     fills = {"input_ids": pad_id, "shift_labels": -100, "positions": 0, "forks": PADDING}
-    found = {
-        name: pad_sequence([torch.tensor(row[name]) for row in rows], batch_first=True, padding_value=fills[name])
-        for name in fills
-        if name in rows[0]
-    }
+    found = padded(rows, {name: fill for name, fill in fills.items() if name in rows[0]})
     lengths = torch.tensor([len(row["input_ids"]) for row in rows])
     found["attention_mask"] = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
     return {**found, "labels": found["shift_labels"]}  # the library counts these

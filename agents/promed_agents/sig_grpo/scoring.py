@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from promed_agents.answer_forks import NO_FORK, PADDING, forking
 from promed_agents.scored_positions import scoring_only
 
-__all__ = ["ScoresDoctorTokens"]
+__all__ = ["FORKS", "ScoresDoctorTokens"]
 
 FORKS = ("fork_ids", "fork_targets", "fork_positions", "forks")
 """Names of the branches among the inputs of the loss."""

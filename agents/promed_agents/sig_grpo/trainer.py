@@ -25,12 +25,11 @@ import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from numpy.typing import NDArray
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.tensorboard import SummaryWriter
 from transformers.integrations import TensorBoardCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from promed_agents.answer_forks import PADDING, answer_forks
+from promed_agents.answer_forks import PADDING, answer_forks, padded
 from promed_agents.chat import to_messages
 from promed_agents.chat_format import ChatFormat
 from promed_agents.language_policy import LanguagePolicy
@@ -38,7 +37,7 @@ from promed_agents.models import PROVENANCE, check_folder, load_model
 from promed_agents.rollout import Rollout, play
 from promed_agents.sig_grpo.advantages import ESTIMATORS, HINDSIGHT
 from promed_agents.sig_grpo.budget import EnvironmentSteps
-from promed_agents.sig_grpo.scoring import ScoresDoctorTokens
+from promed_agents.sig_grpo.scoring import FORKS, ScoresDoctorTokens
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.validation import PlaysValidation, Validation, schedule, summary_of
 from promed_env.datasets import GeneratedDataset
@@ -121,17 +120,10 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
         for rollout in self.rollouts:
             turns = rollout.spoken.turns
             starts = [turns.index(turn) for turn in range(max(turns) + 1)]
-            found.append(answer_forks(rollout.final.case, starts, self.chat, words=self.settings.answers == "words"))
-        columns = {
-            "fork_ids": ([each.ids for each in found], self.chat.end_id),
-            "fork_targets": ([each.targets for each in found], -100),
-            "fork_positions": ([each.positions for each in found], 0),
-            "forks": ([each.forks for each in found], PADDING),
-        }
-        return {
-            name: pad_sequence([torch.tensor(row, dtype=torch.long) for row in rows], True, fill).to(device)
-            for name, (rows, fill) in columns.items()
-        }
+            own = answer_forks(rollout.final.case, starts, self.chat, words=self.settings.answers == "words")
+            found.append(dict(zip(FORKS, (own.ids, own.targets, own.positions, own.forks), strict=True)))
+        fills = dict(zip(FORKS, (self.chat.end_id, -100, 0, PADDING), strict=True))
+        return {name: column.to(device) for name, column in padded(found, fills).items()}
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The learning rate falls with the share of the budget that is used up: of updates or of environment steps."""
