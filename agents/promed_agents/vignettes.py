@@ -2,9 +2,9 @@
 
 Language models come to their first consultation from many complete descriptions of cases. A model from scratch has read
 none, and a dialogue teaches it little about answers: one, after what a few questions brought out. A vignette is a
-consultation that is answered at once, one environment step. After the opening the other side goes on unasked, a finding
-a message and worded as in replies: a random share of the findings that are there and a few that are not. With
-`every_turn` fine-tuning learns the right answer after each of them.
+consultation that is answered at once, one environment step. After the opening the other side goes on unasked, in
+messages that are worded as replies: a random share of the findings that are there and a few that are not. With
+`every_turn` fine-tuning learns the right answer after each message.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from promed_env import __version__
 from promed_env.case import Case
 from promed_env.datasets import CaseDataset
 from promed_env.errors import DatasetError
-from promed_env.patients.facts import quote
+from promed_env.patients.facts import REPORTABLE, informant_of, quote, section_of
 
 __all__ = ["vignettes_of", "volunteered", "write_vignettes"]
 
@@ -33,19 +33,26 @@ _BATCH = 500
 _NEGATIVES = 10
 
 
-def volunteered(case: Case, rng: np.random.Generator, negatives: int = _NEGATIVES) -> list[int]:
-    """Some of the facts that are not in the presentation, in random order.
+def volunteered(
+    case: Case, rng: np.random.Generator, negatives: int = _NEGATIVES, facts_per_reply: int = 3
+) -> list[tuple[int, ...]]:
+    """Some of the facts that are not in the presentation, as replies would tell them, in random order.
 
     Args:
         case: The case.
         rng: Draws how many, which and in what order.
         negatives: At most so many of the facts that deny something; of all others any number.
+        facts_per_reply: The patient tells so many at a time; examinations and tests come one by one.
     """
     chosen: list[int] = []
     for denied, most in ((False, case.n_facts), (True, negatives)):
         left = [index for index in case.hidden if (case.facts[index].status == "absent") == denied]
         chosen += rng.choice(left, size=rng.integers(min(most, len(left)) + 1), replace=False).tolist() if left else []
-    return [int(index) for index in rng.permutation(np.array(chosen, dtype=np.int64))]
+    chosen = [int(index) for index in rng.permutation(np.array(chosen, dtype=np.int64))]
+    own = [index for index in chosen if informant_of(section_of(case.facts[index])) in REPORTABLE]
+    replies = [tuple(own[start : start + facts_per_reply]) for start in range(0, len(own), facts_per_reply)]
+    replies += [(index,) for index in chosen if index not in own]
+    return [replies[place] for place in rng.permutation(len(replies))]
 
 
 def vignettes_of(setting: Setting, cases: CaseDataset, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -56,7 +63,7 @@ def vignettes_of(setting: Setting, cases: CaseDataset, rng: np.random.Generator)
     found = []
     for final in env.consultations:
         opening, answer = to_messages(final, env.dynamics)
-        told = [quote(final.case, (index,)).text for index in volunteered(final.case, rng)]
+        told = [quote(final.case, facts).text for facts in volunteered(final.case, rng)]
         found.append(
             {
                 "schema_version": 1,

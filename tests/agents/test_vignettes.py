@@ -34,8 +34,18 @@ def test_every_vignette_is_answered_right_and_tells_each_of_its_facts_as_a_reply
         assert dialogue.fields["access"] == "record"
         assert opening.content.startswith(case.presentation)
         assert "Questions left: 10." in opening.content
-        replies = {quote(case, (index,)).text: index for index in case.hidden}
-        stated = [replies[message.content] for message in unasked]
+        alone = {quote(case, (index,)).text: index for index in case.hidden}
+        stated = []
+        for message in unasked:
+            speaker, space, said = message.content.partition(": ")
+            if message.content not in alone:  # several facts, and no other words
+                sentences = [text.partition(": ")[2] for text in alone if text.startswith(speaker + space)]
+                found = [sentence for sentence in sentences if sentence in said]
+                assert 2 <= len(found) <= 3
+                assert sorted(" ".join(found)) == sorted(said)
+                stated += [alone[speaker + space + sentence] for sentence in found]
+            else:
+                stated.append(alone[message.content])
         assert len(set(stated)) == len(stated)
         told.append(len(stated))
     assert len(told) == 30
@@ -48,7 +58,10 @@ def test_the_share_that_is_told_goes_from_none_to_all_and_what_is_denied_stays_a
     rng = np.random.default_rng(0)
     shares, denials = [], []
     for _ in range(300):
-        told = volunteered(case, rng)
+        replies = volunteered(case, rng)
+        told = [index for reply in replies for index in reply]
+        assert len(set(told)) == len(told)
+        assert all(len(reply) <= 3 for reply in replies)
         assert not set(told) & case.initial
         shares.append(len(set(told) & there) / len(there))
         denials.append(len(set(told) - there))
