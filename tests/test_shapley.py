@@ -71,8 +71,25 @@ def test_players_who_are_alike_share_a_majority_vote_equally(n: int) -> None:
 @pytest.mark.parametrize("method", ["exact", "permutation", "kernel", "gaussian"])
 def test_a_player_who_adds_nothing_gets_nothing(method: Any) -> None:
     game = game_of(2, n=9)
-    estimate = shapley_values(lambda c: game(c[:, :9]), 10, budget=1024, method=method)
-    assert abs(estimate.values[9]) <= max(1e-12, 3 * estimate.stderr[9])
+    for budget in (1024,) if method == "exact" else (64, 128, 256):
+        estimate = shapley_values(lambda c: game(c[:, :9]), 10, budget=budget, method=method, seed=budget)
+        assert abs(estimate.values[9]) <= max(1e-12, 4 * estimate.stderr[9])
+
+
+@pytest.mark.parametrize(("budget", "target"), [(24, None), (30, None), (40, None), (1000, 0.05)])
+def test_regression_states_no_standard_error_that_its_coalitions_cannot_bear(budget: int, target: float | None) -> None:
+    """Where a value hangs on one pair, fits that leave out a draw agree with each other, and may all be wrong."""
+    scores, unknown = [], 0
+    for seed in range(60):
+        game = game_of(seed % 5, n=10)
+        exact = shapley_values(game, 10).values
+        found = shapley_values(game, 10, budget=budget, method="kernel", seed=seed, target_stderr=target)
+        if np.isinf(found.stderr).any():
+            unknown += 1
+        else:
+            scores += ((found.values - exact) / found.stderr).tolist()
+    assert np.sqrt(np.mean(np.square(scores))) < 1.3
+    assert (unknown > 0) == (target is None)  # where sampling may go on, it goes on until it is known
 
 
 def test_exact_values_of_a_game_too_large_for_one_call() -> None:
@@ -159,6 +176,12 @@ def test_sampling_stops_at_the_target_standard_error_and_is_repeatable(method: A
 def test_a_small_game_ends_when_every_coalition_is_known(method: Any) -> None:
     estimate = shapley_values(game_of(1, n=5), 5, budget=10_000, method=method)
     assert estimate.evaluations <= 32
+
+
+@pytest.mark.parametrize("method", ["permutation", "kernel", "gaussian"])
+def test_no_player_gets_nothing(method: Any) -> None:
+    estimate = shapley_values(lambda c: np.ones(len(c)), 0, method=method)
+    assert estimate.values.shape == estimate.stderr.shape == (0,)
 
 
 @pytest.mark.parametrize("method", ["permutation", "kernel", "gaussian"])

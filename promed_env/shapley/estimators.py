@@ -35,7 +35,8 @@ class ShapleyEstimate:
 
     Attributes:
         values: phi, shape (n,), in the unit of the game.
-        stderr: Standard error of each value, shape (n,); zero where exact.
+        stderr: Standard error of each value, shape (n,); zero where exact, infinite where so few coalitions were
+            evaluated that nothing can be said.
         evaluations: Distinct coalitions evaluated.
         method: "exact", "permutation", "kernel" or "gaussian".
     """
@@ -80,7 +81,7 @@ def shapley_values(
         raise ValueError(f"unknown method {method!r}; expected one of {', '.join(get_args(Method))}")
     if method == "auto":
         method = "exact" if n <= MAX_EXACT and 1 << n <= budget else "gaussian" if budget <= _DEAR else "kernel"
-    if method == "exact":
+    if method == "exact" or n == 0:
         if n > MAX_EXACT or 1 << n > budget:
             raise ValueError(f"exact values of {n} players need 2**{n} evaluations, over the budget of {budget}")
         return _exact(value_fn, n)
@@ -245,6 +246,23 @@ def _regress(game: _Memo, pairs: NDArray[np.bool_]) -> tuple[NDArray[np.float64]
 
     phi = solve(np.ones(len(pairs), dtype=bool))
     groups = int(group.max()) + 1
+    if not _overdetermined(pairs):
+        return phi, np.full(n, np.inf)
     left_out = np.array([solve(group != index) for index in range(groups)])
     spread = left_out - left_out.mean(axis=0)
     return phi, np.sqrt((groups - 1) / groups * (spread**2).sum(axis=0))
+
+
+def _overdetermined(pairs: NDArray[np.bool_]) -> bool:
+    """Whether the fit would still be determined without any one distinct pair, (m, 2, n), or all pairs are known.
+
+    Else some value hangs on a single pair, drawn once or often, and fits that leave out one draw agree whatever it is.
+    """
+    n = pairs.shape[2]
+    distinct = np.unique(np.where(pairs[:, 0, :1], pairs[:, 0], pairs[:, 1]), axis=0)  # of each the one with player 0
+    if len(distinct) == (1 << n - 1) - 1:
+        return True
+    left, sizes, _ = np.linalg.svd(distinct - distinct.mean(axis=1, keepdims=True), full_matrices=False)
+    free = sizes > 1e-9 * sizes[0]
+    leverage = (left[:, free] ** 2).sum(axis=1)
+    return bool(free.sum() == n - 1 and leverage.max() < 1 - 1e-9)
