@@ -232,6 +232,8 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
     return {
         "arm": name,
         "seed": seed,
+        "budget": BUDGET,
+        "vignettes": READ,
         "reward": arm.reward if arm.reward is None else reward,
         "advantage": arm.advantage if arm.reward else None,
         "seconds": round(seconds, 1),
@@ -380,7 +382,7 @@ def read() -> dict[str, Any]:
     if RESULTS.exists():
         found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
         return found
-    return {"budget": BUDGET, "tiny": TINY, "runs": {}, "references": {}}
+    return {"runs": {}, "references": {}}
 
 
 def keep(section: str, name: str, value: Any) -> None:

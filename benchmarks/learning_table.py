@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from learning import ABLATIONS, ARMS, BUDGET, ENV_ID, OUT_OF_DOMAIN, TEST_CASES, VALIDATION_CASES, read
+from learning import ABLATIONS, ARMS, ENV_ID, OUT_OF_DOMAIN, TEST_CASES, VALIDATION_CASES, read
 from numpy.typing import NDArray
 from promed_agents.statistics import bootstrap_interval, paired_bootstrap
 
@@ -62,6 +62,9 @@ def table() -> None:
     runs: dict[str, list[Any]] = {}
     for row in found["runs"].values():
         runs.setdefault(row["arm"], []).append(row)
+    budgets = {row["budget"] for row in found["runs"].values()}
+    if len(budgets) != 1:
+        raise SystemExit(f"the runs had budgets of {sorted(budgets)} steps and cannot be compared; run them with one")
     print(f"{'doctor':26} accuracy              by seed            questions  informed  minutes")
     reference = found["references"]["test"]
     for name, row in reference.items():
@@ -95,7 +98,7 @@ def table() -> None:
             for name, rows in judged.items():
                 if name != "sig_grpo_known" and "sig_grpo_known" in judged:
                     print(versus(name, judged["sig_grpo_known"], rows, found["references"][split]["ceiling"]))
-    print(f"n = {TEST_CASES} test cases; intervals over cases, 95%; {BUDGET:,} steps an arm")
+    print(f"n = {TEST_CASES} test cases; intervals over cases, 95%; {budgets.pop():,} steps an arm")
 
 
 def plot(path: Path) -> None:

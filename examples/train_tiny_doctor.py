@@ -45,7 +45,7 @@ def main() -> None:
         write_vignettes(SETTING, vignettes, 64 if quick else 60_000)
     if not (folder / "reader" / "promed.json").exists():
         table = {**sft, "data": [str(vignettes)], "epochs": 1}
-        fine_tune(from_table(SFTSettings, table, "sft"), folder / "reader", quiet=True)
+        fine_tune(from_table(SFTSettings, table, "sft"), folder / "reader", resume=begun(folder / "reader"), quiet=True)
 
     print("2. planning")
     plans = folder / "plans.jsonl"
@@ -56,20 +56,25 @@ def main() -> None:
     print("3. fine-tuning")
     if not (folder / "sft" / "promed.json").exists():
         table = {**sft, "data": [str(plans)], "model": str(folder / "reader")}
-        fine_tune(from_table(SFTSettings, table, "sft"), folder / "sft", quiet=True)
+        fine_tune(from_table(SFTSettings, table, "sft"), folder / "sft", resume=begun(folder / "sft"), quiet=True)
 
     print("4. reinforcing")
     if not (folder / "grpo" / "promed.json").exists():
         table = read_table(named_recipe("grpo")) | {"model": str(folder / "sft")}
         table |= {"updates": 2, "cases": 4, "validation_episodes": 20} if quick else {}
-        train(from_table(GRPOSettings, table, "grpo"), folder / "grpo", quiet=True)
+        train(from_table(GRPOSettings, table, "grpo"), folder / "grpo", resume=begun(folder / "grpo"), quiet=True)
 
     print("5. evaluating")
     test = replace(SETTING, split="test")
-    doctors = [LanguagePolicy.load(folder / stage, max_new_tokens=4) for stage in ("reader", "sft", "grpo")]
+    doctors = [LanguagePolicy.load(folder / stage) for stage in ("reader", "sft", "grpo")]
     cases = test.load(50 if quick else 1_000)
     played = [evaluate(doctor, test, cases) for doctor in (make_agent("reactive"), *doctors, make_agent("oracle"))]
     Console().print(results_table(played))
+
+
+def begun(folder: Path) -> bool:
+    """Whether an earlier start of this example left a checkpoint."""
+    return any(folder.glob("checkpoint-*"))
 
 
 if __name__ == "__main__":  # planning starts processes, which read this file too

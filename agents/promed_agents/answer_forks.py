@@ -118,8 +118,20 @@ def forking(model: Any, positions: torch.Tensor, forks: torch.Tensor) -> Iterato
         model: The unwrapped model, with adapters or without.
         positions: (B, T).
         forks: (B, T).
+
+    Raises:
+        ValueError: The model's attention cannot be masked so.
     """
     mask = forked_attention(positions, forks)
+    config = model.config
+    kind = config._attn_implementation
+    if kind not in ("sdpa", "eager") or "sliding_attention" in (getattr(config, "layer_types", None) or ()):
+        raise ValueError(
+            f"branches need a mask of their own, which attention of the kind {kind!r} or by sliding windows does not "
+            "take; load the model with sdpa or eager attention, or learn the answer at the end only"
+        )
+    if kind == "eager":  # which adds its mask to the scores
+        mask = torch.where(mask, 0.0, torch.finfo(model.dtype).min).to(model.dtype)
 
     def put(module: Any, arguments: Any, options: dict[str, Any]) -> Any:
         return arguments, {**options, "attention_mask": mask, "position_ids": positions}

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import Any
 
-__all__ = ["ChatFormat", "TokenizedDialogue"]
+__all__ = ["ChatFormat", "TokenizedDialogue", "turns_of"]
 
 _REMEMBERED = 100_000
 _USER, _DOCTOR, _USER_AGAIN = "ProMedFirstTurn", "ProMedReply", "ProMedSecondTurn"
@@ -108,13 +108,8 @@ class ChatFormat:
         Raises:
             ValueError: The roles do not alternate so.
         """
-        turns = [(role, [each["content"].strip() for each in run]) for role, run in groupby(messages, _role)]
-        roles = [message["role"] for message in messages]
-        own = [said for role, said in turns if role == "assistant"]
-        if not own or [role for role, _ in turns] != ["user", "assistant"] * len(own) or max(map(len, own)) > 1:
-            raise ValueError(f"a dialogue alternates user and assistant and ends on the assistant, got {roles}")
         found = TokenizedDialogue([], [])
-        for index, (role, said) in enumerate(turns):
+        for index, (role, said) in enumerate(turns_of(messages)):
             if role == "assistant":
                 pieces = [self.doctor(said[0])]
             else:
@@ -132,6 +127,20 @@ class ChatFormat:
 
     def _tokenized(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
+
+def turns_of(messages: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
+    """Who speaks in each turn of a dialogue, and the messages of the turn.
+
+    Raises:
+        ValueError: User and assistant do not alternate, the user first and the assistant last, a message a turn.
+    """
+    turns = [(role, [each["content"].strip() for each in run]) for role, run in groupby(messages, _role)]
+    own = [said for role, said in turns if role == "assistant"]
+    if not own or [role for role, _ in turns] != ["user", "assistant"] * len(own) or max(map(len, own)) > 1:
+        roles = [message["role"] for message in messages]
+        raise ValueError(f"a dialogue alternates user and assistant and ends on the assistant, got {roles}")
+    return turns
 
 
 def _role(message: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from promed_agents.cli_common import fail
 from promed_agents.recipes import from_table, named_recipe, read_table
+from promed_agents.setting import Setting
 from promed_env.errors import BackendError, ProMedError
 
 __all__ = ["grpo_command", "sft_command"]
@@ -27,7 +28,10 @@ DatasetOption = Annotated[str | None, typer.Option(help="Registered name or file
 SplitOption = Annotated[str | None, typer.Option(help="Split to train on. Default: the recipe's.")]
 ValidationSplit = Annotated[str | None, typer.Option(help="Split of the validation cases. Default: the recipe's.")]
 ValidationEpisodes = Annotated[int | None, typer.Option(min=1, help="Validation cases. Default: the recipe's.")]
-MaxNewTokens = Annotated[int | None, typer.Option(min=1, help="Longest turn of the doctor. Default: the recipe's.")]
+MaxNewTokens = Annotated[
+    int | None, typer.Option(min=1, help="Longest turn of the doctor. Default: what its dialogues need.")
+]
+Cpu = Annotated[bool | None, typer.Option("--cpu/--gpu", help="Stay on the CPU. Default: a GPU where there is one.")]
 NoRepeat = Annotated[
     bool | None,
     typer.Option("--no-repeat/--repeat", help="Whether the doctor never says the same twice in a dialogue."),
@@ -55,6 +59,7 @@ def sft_command(
     lora: LoraRank = None,
     max_new_tokens: MaxNewTokens = None,
     no_repeat: NoRepeat = None,
+    cpu: Cpu = None,
     validation_split: ValidationSplit = None,
     validation_episodes: ValidationEpisodes = None,
     seed: Seed = None,
@@ -80,18 +85,20 @@ def sft_command(
         "learning_rate": learning_rate,
         "max_new_tokens": max_new_tokens,
         "no_repeat": no_repeat,
+        "cpu": cpu,
         "validation_split": validation_split,
         "validation_episodes": validation_episodes,
         "seed": seed,
     }
     try:
         table = _table(recipe, given, {"env_id": env, "dataset": dataset, "split": split}, lora)
-        figures = fine_tune(from_table(SFTSettings, table, recipe), out, resume=resume, quiet=quiet)
+        settings = from_table(SFTSettings, table, recipe)
+        figures = fine_tune(settings, out, resume=resume, quiet=quiet)
     except KeyboardInterrupt:
         fail(_stopped(out))
     except (ProMedError, ValueError, OSError) as error:
         fail(error)
-    _tell(figures, out, table["setting"]["env_id"])
+    _tell(figures, out, settings.setting, settings.validation_split)
 
 
 def grpo_command(
@@ -125,6 +132,7 @@ def grpo_command(
     vllm: Annotated[str | None, typer.Option(help="Rollouts by vLLM on a GPU: colocate or server.")] = None,
     max_new_tokens: MaxNewTokens = None,
     no_repeat: NoRepeat = None,
+    cpu: Cpu = None,
     validation_split: ValidationSplit = None,
     validation_episodes: ValidationEpisodes = None,
     seed: Seed = None,
@@ -134,7 +142,7 @@ def grpo_command(
     """Stage 2, SIG-GRPO: let a language model play, and reinforce what earned more. Needs the extra llm.
 
     Example: promed grpo --model doctor --reward promed_signed --out doctor-grpo
-    On several processes: accelerate launch --num_processes 2 -m promed_agents.cli grpo --model doctor --out doctor-grpo
+    On several processes: torchrun --nproc_per_node 2 -m promed_agents.cli grpo --model doctor --out doctor-grpo
     """
     try:
         from promed_agents.sig_grpo.settings import GRPOSettings
@@ -156,18 +164,20 @@ def grpo_command(
         "vllm": vllm,
         "max_new_tokens": max_new_tokens,
         "no_repeat": no_repeat,
+        "cpu": cpu,
         "validation_split": validation_split,
         "validation_episodes": validation_episodes,
         "seed": seed,
     }
     try:
         table = _table(recipe, given, {"env_id": env, "dataset": dataset, "split": split, "reward": reward}, lora)
-        figures = train(from_table(GRPOSettings, table, recipe), out, resume=resume, quiet=quiet)
+        settings = from_table(GRPOSettings, table, recipe)
+        figures = train(settings, out, resume=resume, quiet=quiet)
     except KeyboardInterrupt:
         fail(_stopped(out))
     except (ProMedError, ValueError, OSError) as error:
         fail(error)
-    _tell(figures, out, table["setting"]["env_id"])
+    _tell(figures, out, settings.setting, settings.validation_split)
 
 
 def _table(recipe: str, given: Mapping[str, Any], setting: Mapping[str, Any], lora: int | None) -> dict[str, Any]:
@@ -185,10 +195,14 @@ def _table(recipe: str, given: Mapping[str, Any], setting: Mapping[str, Any], lo
 
 
 def _stopped(out: Path) -> Exception:
-    return RuntimeError(f"stopped; what {out} holds is kept. Continue with the same command and --resume")
+    if any(out.glob("checkpoint-*")):
+        return RuntimeError(f"stopped; what {out} holds is kept. Continue with the same command and --resume")
+    return RuntimeError("stopped before the first checkpoint; begin again with the same command")
 
 
-def _tell(figures: Mapping[str, float], out: Path, env_id: str) -> None:
+def _tell(figures: Mapping[str, float], out: Path, setting: Setting, validation_split: str | None) -> None:
     if figures:  # of the main process only
         said = ", ".join(f"{name} {figures[name]:.3f}" for name in ("accuracy", "questions", "unanswered"))
-        Console().print(Text(f"{out}: validation {said}\nplay it: promed evaluate {env_id} --agent llm:{out}"))
+        seen = " (on cases that were trained on: name another --validation-split)"
+        said += seen if validation_split == setting.split else ""
+        Console().print(Text(f"{out}: validation {said}\nplay it: promed evaluate {setting.env_id} --agent llm:{out}"))

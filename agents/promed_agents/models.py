@@ -11,6 +11,7 @@ from typing import Any
 from promed_agents.baselines import RandomInterview
 from promed_agents.chat import to_messages
 from promed_agents.evaluate import evaluate
+from promed_agents.files import write_whole
 from promed_agents.setting import Setting
 from promed_agents.tiny import phrase_tokenizer, tiny_llama
 from promed_env.case import Case
@@ -20,11 +21,22 @@ from promed_env.dynamics import Dynamics
 from promed_env.errors import BackendError
 from promed_env.llm.hf import load_hf, trainable
 
-__all__ = ["PROVENANCE", "Lora", "check_folder", "habits", "load_model", "read_folder"]
+__all__ = [
+    "PROVENANCE",
+    "Lora",
+    "begin_run",
+    "check_run",
+    "finished",
+    "habits",
+    "load_model",
+    "precision",
+    "read_folder",
+]
 
 PROVENANCE = "promed.json"
 """Written beside every trained model: how it was made, and from whose dialogues."""
 
+_SETTINGS = "run.json"  # beside the checkpoints: the settings that a run was begun with
 _MISHAPS = (  # one for each notice of `actions.parse_action` that a small model may meet
     "Hello.",
     "question:",
@@ -72,21 +84,61 @@ class Lora:
         )
 
 
-def check_folder(out: Path, resume: bool) -> None:
-    """See that a folder can take a run.
+def check_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
+    """See that a folder can take a run with these settings.
 
     Raises:
-        ValueError: It holds a run and that is not to be resumed, or holds none that could be.
+        ValueError: The folder is not empty and is not to be resumed; or it holds nothing to resume, or a run with other
+            settings.
     """
+    told, kept = json.loads(json.dumps(settings)), out / _SETTINGS
     begun = any(out.glob("checkpoint-*"))
-    if begun and not resume:
+    if resume:
+        if not begun:
+            raise ValueError(f"{out} holds no checkpoint to resume from")
+        before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        changed = [name for name in told if before.get(name) != told[name]]
+        if changed:
+            raise ValueError(
+                f"{out} was begun with {changed[0]} = {before.get(changed[0])!r}, not {told[changed[0]]!r}; resume it "
+                "with the settings it was begun with, or choose another folder"
+            )
+        return
+    if begun:
         raise ValueError(f"{out} holds a run already; resume it, or choose another folder")
-    if resume and not begun:
-        raise ValueError(f"{out} holds no checkpoint to resume from")
+    left_early = {_SETTINGS, "logs"}  # what a run leaves that stops before its first checkpoint
+    if out.exists() and {each.name for each in out.iterdir()} - left_early:
+        raise ValueError(f"{out} is not an empty folder; choose another")
 
 
-def load_model(name: str, setting: Setting, *, seed: int = 0, tiny: Mapping[str, int] | None = None) -> tuple[Any, Any]:
-    """A model and its tokenizer.
+def begin_run(out: Path, settings: Mapping[str, Any]) -> None:
+    """Note the settings of a run in its folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / _SETTINGS, json.dumps(settings, indent=2) + "\n")
+
+
+def finished(out: Path) -> dict[str, float] | None:
+    """The validation figures of a run that has come to its end; None if it has not."""
+    told = out / PROVENANCE
+    return _provenance(told)["validation"] if told.is_file() else None
+
+
+def precision(cpu: bool) -> dict[str, bool]:
+    """Arguments of a trainer: where it computes, and on a GPU that can in bfloat16 beside weights in float32.
+
+    Args:
+        cpu: Whether to stay on the CPU; where there is nothing else, processes find each other only if told so.
+    """
+    import torch
+
+    cpu = cpu or not torch.accelerator.is_available()
+    return {"use_cpu": cpu, "bf16": not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported()}
+
+
+def load_model(
+    name: str, setting: Setting, *, seed: int = 0, tiny: Mapping[str, int] | None = None, lora: Lora | None = None
+) -> tuple[Any, Any]:
+    """A model to train, and its tokenizer. Weights that are trained are in float32: small steps vanish in bfloat16.
 
     Args:
         name: "tiny": random weights, with a tokenizer made from random interviews in the setting; "smollm2":
@@ -94,10 +146,11 @@ def load_model(name: str, setting: Setting, *, seed: int = 0, tiny: Mapping[str,
         setting: The environment, for "tiny".
         seed: Of the random weights.
         tiny: Keyword arguments of `tiny_llama`.
+        lora: Only adapters are trained; the model in a folder then stays in the precision it was saved in.
 
     Raises:
         FileNotFoundError: The folder holds no model.
-        BackendError: A package is missing.
+        BackendError: A package is missing, or the model cannot be read.
     """
     if name == "tiny":
         tokenizer = phrase_tokenizer(_interviews(setting), least=2)
@@ -105,30 +158,53 @@ def load_model(name: str, setting: Setting, *, seed: int = 0, tiny: Mapping[str,
     if name == "smollm2":
         loaded = load_hf("smollm2", device="cpu", dtype="float32")
         return trainable(loaded), loaded.tokenizer
-    return read_folder(name)
+    return read_folder(name, dtype="float32" if lora is None else "auto")
 
 
-def read_folder(path: str | Path) -> tuple[Any, Any]:
+def read_folder(path: str | Path, dtype: str = "auto") -> tuple[Any, Any]:
     """The model in a folder, or its adapters, and the tokenizer; nothing is downloaded, no pickle is read.
+
+    Args:
+        path: The folder.
+        dtype: Of the weights; "auto" as they were saved.
 
     Raises:
         FileNotFoundError: The folder holds no model.
+        BackendError: The model cannot be read.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     path = Path(path)
     if not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
         raise FileNotFoundError(f"{path} holds no model (neither config.json nor adapter_config.json is there)")
-    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    return AutoModelForCausalLM.from_pretrained(path, local_files_only=True, use_safetensors=True), tokenizer
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, use_safetensors=True, dtype=dtype)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise BackendError(f"cannot load the model in {path}: {error}") from error
+    return model, tokenizer
 
 
 def habits(path: str | Path) -> dict[str, Any]:
-    """How the doctor in a folder spoke when it was validated: keyword arguments of `LanguagePolicy`; {} if unknown."""
+    """How the doctor in a folder spoke when it was validated: keyword arguments of `LanguagePolicy`; {} if unknown.
+
+    Raises:
+        BackendError: What the folder says of its model cannot be read.
+    """
     told = Path(path) / PROVENANCE
-    if not told.is_file():
-        return {}
-    return {"no_repeat": bool(json.loads(told.read_text(encoding="utf-8"))["settings"].get("no_repeat"))}
+    settings = _provenance(told)["settings"] if told.is_file() else {}
+    return {name: settings[name] for name in ("no_repeat", "max_new_tokens") if name in settings}
+
+
+def _provenance(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {**found, "settings": dict(found["settings"]), "validation": dict(found["validation"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BackendError(
+            f"{path} does not say how its model was trained ({error!r}); restore it, or remove it"
+        ) from error
 
 
 def _interviews(setting: Setting) -> list[list[dict[str, str]]]:

@@ -49,7 +49,7 @@ def from_table(settings: type[Settings], table: Mapping[str, Any], place: str) -
 
     Args:
         settings: The dataclass.
-        table: Field -> value; a nested table for a field that is a dataclass; a list for a tuple.
+        table: Field -> value; a nested table for a field that is a dataclass; a list for a tuple; "none" for None.
         place: Where the values come from, for messages.
 
     Raises:
@@ -66,6 +66,8 @@ def from_table(settings: type[Settings], table: Mapping[str, Any], place: str) -
 
 
 def _value(kind: Any, value: Any, place: str) -> Any:
+    if value == "none" and type(None) in typing.get_args(kind):  # TOML has no null
+        return None
     choices = [each for each in typing.get_args(kind) if each is not type(None)] or [kind]
     origin = typing.get_origin(kind)
     if origin is tuple and isinstance(value, list):

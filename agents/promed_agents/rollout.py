@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from promed_agents.language_policy import LanguagePolicy, Spoken
+from promed_agents.language_policy import Spoken
 from promed_env.consultation import Consultation
 from promed_env.vector import ConsultationVectorEnv
 
-__all__ = ["Rollout", "play"]
+__all__ = ["Rollout", "Speaker", "play"]
+
+
+class Speaker(Protocol):
+    """A doctor whose dialogues are kept as tokens: `LanguagePolicy`, or one like it."""
+
+    dialogues: list[Spoken]
+
+    def reset(self, n: int, first: int = 0) -> None:
+        """Begin n dialogues, of which the first draws as dialogue `first` of a larger batch would."""
+
+    def speak(self, observations: Sequence[str], live: Sequence[int]) -> list[str]:
+        """The doctor's next turn in the dialogues that go on; "" in the others."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class Rollout:
 
 
 def play(
-    policy: LanguagePolicy, env: ConsultationVectorEnv, case_ids: Sequence[str], seeds: Sequence[int], first: int = 0
+    policy: Speaker, env: ConsultationVectorEnv, case_ids: Sequence[str], seeds: Sequence[int], first: int = 0
 ) -> list[Rollout]:
     """Play one consultation in each environment to its end.
 

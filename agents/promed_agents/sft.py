@@ -8,6 +8,9 @@ the extra `llm`. Method: the paper's first stage, https://arxiv.org/abs/2508.135
 
 from __future__ import annotations
 
+import hashlib
+import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -24,12 +27,14 @@ from trl import SFTConfig, SFTTrainer
 
 from promed_agents.answer_forks import NO_FORK, PADDING, Forks, answer_forks, forking, padded
 from promed_agents.chat import Dialogue, read_chat
-from promed_agents.chat_format import ChatFormat
-from promed_agents.models import Lora, check_folder, load_model
+from promed_agents.chat_format import ChatFormat, turns_of
+from promed_agents.models import Lora, begin_run, check_run, finished, load_model, precision
 from promed_agents.scored_positions import scoring_only
 from promed_agents.setting import Setting
-from promed_agents.validation import PlaysValidation, Validation, schedule
+from promed_agents.validation import PlaysValidation, schedule, validation_of
 from promed_env.case import Case
+from promed_env.datasets import CaseDataset, GeneratedDataset
+from promed_env.errors import DatasetError, ProMedError
 
 __all__ = ["SFTSettings", "answer_as", "fine_tune", "tokenized"]
 
@@ -57,7 +62,7 @@ class SFTSettings:
         accumulation: Batches a step.
         learning_rate: Highest; it rises over the first 3% of the steps and falls to 0 as a cosine.
         weight_decay: As in AdamW.
-        max_new_tokens: Longest turn in validation.
+        max_new_tokens: Longest turn in validation; None for the longest of the dialogues that are learnt.
         no_repeat: In validation the doctor never says again what it has said.
         lora: Train adapters of low rank instead of all weights.
         seed: Of weights and order.
@@ -81,7 +86,7 @@ class SFTSettings:
     accumulation: int = 1
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
-    max_new_tokens: int = 48
+    max_new_tokens: int | None = None
     no_repeat: bool = False
     lora: Lora | None = None
     seed: int = 0
@@ -94,10 +99,12 @@ class SFTSettings:
         if self.answers not in ("stated", "key", "words"):
             raise ValueError(f"answers must be stated, key or words, got {self.answers!r}")
         for name in ("validation_episodes", "evaluations", "batch_size", "accumulation", "max_new_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.epochs <= 0 or self.learning_rate <= 0:
-            raise ValueError(f"epochs and learning_rate must be above 0, got {self.epochs} and {self.learning_rate}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        for name in ("epochs", "learning_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
 
 
 class _Trainer(PlaysValidation, SFTTrainer):  # type: ignore[misc]  # trl is untyped
@@ -126,23 +133,38 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         Validation figures of the model that is kept (`validation.summary_of`).
 
     Raises:
-        ValueError: There is nothing to resume from, or a folder that is not empty and `resume` is not asked for.
-        DatasetError: A file of dialogues cannot be read.
+        ValueError: There is nothing to resume from, or a run with other settings; or the folder is not empty and
+            `resume` is not asked for.
+        DatasetError: A file of dialogues cannot be read, or names a case that is not there.
+        BackendError: The model cannot be read.
     """
     out = Path(out)
-    check_folder(out, resume)
+    if resume and (figures := finished(out)) is not None:
+        return figures
+    validation = validation_of(settings, settings.max_new_tokens or 1)  # what may be refused comes first
     dialogues = [dialogue for path in settings.data for dialogue in read_chat(path)]
     cases = settings.setting.load_all()
-    said = [answer_as(dialogue, settings.answers, cases.by_id(dialogue.case_id)) for dialogue in dialogues]
-    model, tokenizer = load_model(settings.model, settings.setting, seed=settings.seed, tiny=settings.tiny)
+    said = [_said(dialogue, settings.answers, cases) for dialogue in dialogues]
+    read = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in settings.data]
+    run = {**asdict(settings), "data": read}
+    check_run(out, run, resume)
+    model, tokenizer = load_model(
+        settings.model, settings.setting, seed=settings.seed, tiny=settings.tiny, lora=settings.lora
+    )
     chat = ChatFormat(tokenizer)
+    if settings.max_new_tokens is None:
+        spoken = (each["content"] for messages in said for each in messages if each["role"] == "assistant")
+        settings = replace(settings, max_new_tokens=max(len(chat.doctor(text)) for text in spoken))
+    begin_run(out, run)
     rows = tokenized(
         said,
         chat,
         [cases.by_id(each.case_id) for each in dialogues] if settings.every_turn else None,
         words=settings.answers == "words",
     )
-    steps = max(1, round(len(rows) * settings.epochs / (settings.batch_size * settings.accumulation)))
+    processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by `torchrun` and `accelerate launch`
+    batch = settings.batch_size * settings.accumulation * processes
+    steps = max(1, round(len(rows) * settings.epochs / batch))
     args = SFTConfig(
         output_dir=str(out),
         per_device_train_batch_size=settings.batch_size,
@@ -153,10 +175,9 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         warmup_steps=max(1, steps * 3 // 100),
         max_length=None,
         activation_checkpointing=False,
-        bf16=False,
+        **precision(settings.cpu),
         **schedule(steps, settings.evaluations),
         seed=settings.seed,
-        use_cpu=settings.cpu,
         dataloader_pin_memory=False,
         disable_tqdm=quiet,
         remove_unused_columns=False,
@@ -172,12 +193,9 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         callbacks=[TensorBoardCallback(SummaryWriter(str(out / "logs")))],
     )
     trainer.chat = chat
-    trainer.validation = Validation(
-        replace(settings.setting, split=settings.validation_split),
-        settings.validation_episodes,
-        settings.max_new_tokens,
-        settings.no_repeat,
-    )
+    assert settings.max_new_tokens is not None
+    validation.max_new_tokens = settings.max_new_tokens
+    trainer.validation = validation
     trainer.train(resume_from_checkpoint=resume)
     teacher = sorted({str(dialogue.fields.get("access", "unknown")) for dialogue in dialogues})
     told = {"stage": "sft", "teacher": teacher, "dialogues": len(dialogues), "settings": asdict(settings)}
@@ -227,6 +245,16 @@ def _collate(rows: Sequence[Mapping[str, list[int]]], pad_id: int) -> dict[str, 
     lengths = torch.tensor([len(row["input_ids"]) for row in rows])
     found["attention_mask"] = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
     return {**found, "labels": found["shift_labels"]}  # the library counts these
+
+
+def _said(dialogue: Dialogue, answers: str, cases: CaseDataset | GeneratedDataset) -> list[dict[str, str]]:
+    """The messages to learn, or an error that names their place."""
+    try:
+        said = answer_as(dialogue, answers, cases.by_id(dialogue.case_id))
+        turns_of(said)
+        return said
+    except (ProMedError, ValueError) as error:
+        raise DatasetError(f"{dialogue.where}: {error}") from error
 
 
 def answer_as(dialogue: Dialogue, answers: str, case: Case) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from promed_env.datasets import CaseDataset
 from promed_env.dynamics import Dynamics
 from promed_env.vector import ConsultationVectorEnv
 
-__all__ = ["ADAPTER", "BEST", "PlaysValidation", "Validation", "schedule", "summary_of"]
+__all__ = ["ADAPTER", "BEST", "PlaysValidation", "Validation", "schedule", "summary_of", "validation_of"]
 
 BEST = "accuracy"
 """The figure that chooses the best checkpoint."""
@@ -102,6 +102,20 @@ class Validation:
         dynamics = self._parts[0][0].dynamics
         self.newest = [(rollout.final, dynamics) for rollout in rollouts]
         return rollouts
+
+
+def validation_of(settings: Any, max_new_tokens: int) -> Validation:
+    """The validation that the settings of a run ask for.
+
+    Args:
+        settings: `SFTSettings` or `GRPOSettings`.
+        max_new_tokens: Longest turn of the doctor.
+
+    Raises:
+        DatasetError: The cases cannot be loaded, or are fewer.
+    """
+    setting = replace(settings.setting, split=settings.validation_split)
+    return Validation(setting, settings.validation_episodes, max_new_tokens, settings.no_repeat)
 
 
 class PlaysValidation:

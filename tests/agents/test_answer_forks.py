@@ -70,6 +70,27 @@ def test_every_branch_is_scored_as_the_dialogue_that_ends_with_it(spoken, words)
     assert scored >= 8
 
 
+def test_a_model_that_adds_its_mask_scores_alike_and_one_that_takes_none_is_refused(spoken):
+    model, chat, dialogues, cases = spoken
+    batch = _collate(list(tokenized(dialogues, chat, cases)), pad_id=chat.tokenizer.pad_token_id)
+    real, found = batch["attention_mask"].bool(), {}
+    for kind in ("sdpa", "eager"):
+        model.set_attn_implementation(kind)
+        with forking(model, batch["positions"], batch["forks"]):
+            found[kind] = log_probs(model, input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])[real]
+    torch.testing.assert_close(found["sdpa"], found["eager"], atol=2e-5, rtol=0)
+    model.set_attn_implementation("sdpa")
+    model.config._attn_implementation = "flash_attention_2"
+    try:
+        with (
+            pytest.raises(ValueError, match="need a mask of their own"),
+            forking(model, batch["positions"], batch["forks"]),
+        ):
+            pass
+    finally:
+        model.set_attn_implementation("sdpa")
+
+
 @pytest.mark.parametrize("template", ["tiny", "chatml"])
 def test_a_branch_where_the_patient_pauses_is_scored_as_the_dialogue_that_ends_there(spoken, template):
     model, chat, _, _ = spoken

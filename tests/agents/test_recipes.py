@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 from promed_agents.cli import app
 from promed_agents.recipes import from_table, named_recipe, read_table
 from promed_agents.sft import SFTSettings
 from promed_agents.sig_grpo.settings import GRPOSettings
+from promed_agents.sig_grpo.trainer import train
 from typer.testing import CliRunner
+
+from promed_env.errors import BackendError
 
 
 @pytest.mark.parametrize(
@@ -16,6 +21,20 @@ from typer.testing import CliRunner
 )
 def test_what_is_shipped_can_be_read(name, settings, more):
     assert from_table(settings, {**read_table(named_recipe(name)), **more}, name)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # the library's own
+def test_the_papers_recipe_runs_and_names_the_package_it_wants(tmp_path):
+    table = read_table(named_recipe("grpo_paper")) | {"tiny": {"hidden": 32, "layers": 1, "length": 8192}}
+    small = {"updates": 1, "cases": 1, "max_new_tokens": 4, "validation_episodes": 2, "evaluations": 1, "cpu": True}
+    if find_spec("vllm") is None:
+        with pytest.raises(BackendError, match="need the package vllm"):
+            train(from_table(GRPOSettings, table | small, "grpo_paper"), tmp_path / "doctor")
+        assert not (tmp_path / "doctor").exists()
+    figures = train(
+        from_table(GRPOSettings, table | small | {"vllm": "none"}, "grpo_paper"), tmp_path / "doctor", quiet=True
+    )
+    assert "accuracy" in figures
 
 
 def test_the_papers_settings():

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 
 import pytest
 import torch
+from promed_agents.answer_forks import forking
 from promed_agents.chat import read_chat
 from promed_agents.chat_format import ChatFormat
 from promed_agents.evaluate import evaluate
 from promed_agents.language_policy import LanguagePolicy
-from promed_agents.models import PROVENANCE, Lora, load_model
+from promed_agents.models import PROVENANCE, Lora, habits, load_model
 from promed_agents.setting import Setting
-from promed_agents.sft import SFTSettings, _collate, answer_as, fine_tune, tokenized
+from promed_agents.sft import SFTSettings, _Trainer, answer_as, fine_tune, tokenized
 from promed_agents.trajectories import Job, write_trajectories
 from promed_agents.zoo import make_agent
 
-from promed_env.errors import DatasetError
+from promed_env.errors import BackendError, DatasetError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # the library's own
 
@@ -70,24 +72,30 @@ def test_only_what_the_doctor_says_has_a_label(plans):
             assert label in (-100, token)
 
 
-def test_the_trainer_gives_other_tokens_no_gradient(plans):
-    """Token by token: the gradient of the loss with respect to the logits is 0 where there is no label."""
-    model, tokenizer = load_model("tiny", SETTING, tiny=TINY)
-    chat = ChatFormat(tokenizer)
-    cases = SETTING.load_all()
-    said = [answer_as(dialogue, "key", cases.by_id(dialogue.case_id)) for dialogue in read_chat(plans)[:3]]
-    batch = _collate(list(tokenized(said, chat)), pad_id=tokenizer.pad_token_id)
-    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-    logits.retain_grad()
-    targets = batch["shift_labels"]
-    loss = model.loss_function(logits=logits, labels=None, shift_labels=targets, vocab_size=model.config.vocab_size)
-    loss.backward()
-    assert ((logits.grad.abs().sum(dim=-1) > 0) == (targets != -100)).all()
+@pytest.mark.parametrize("every_turn", [False, True])
+def test_the_trainers_loss_is_that_of_the_labels_alone(plans, tmp_path, monkeypatch, every_turn):
+    """Against all logits of the forked dialogues, and a cross-entropy that leaves out what has no label."""
+    found = []
+
+    def seen(self, model, inputs, *args, **kwargs):
+        loss = ours(self, model, dict(inputs), *args, **kwargs)
+        plain = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        with torch.no_grad(), forking(model, inputs["positions"], inputs["forks"]) if every_turn else nullcontext():
+            logits = model(**plain).logits.flatten(0, 1)
+        labels = inputs["shift_labels"].flatten()
+        found.append((loss.detach(), torch.nn.functional.cross_entropy(logits, labels, ignore_index=-100)))
+        return loss
+
+    ours = _Trainer.compute_loss
+    monkeypatch.setattr(_Trainer, "compute_loss", seen)
+    fine_tune(settings(plans, every_turn=every_turn, epochs=0.7), tmp_path, quiet=True)
+    assert len(found) == 2
+    for loss, expected in found:
+        torch.testing.assert_close(loss, expected)
 
 
 def test_the_loss_and_its_gradient_are_the_librarys(doctor, plans, tmp_path, monkeypatch):
     """The one that is worked out over the doctor's tokens alone."""
-    from promed_agents.sft import _Trainer
     from trl import SFTTrainer
 
     found = []
@@ -151,8 +159,9 @@ def test_the_doctor_by_name_is_the_model_that_was_validated(doctor, no_repeat, t
     assert told["settings"]["no_repeat"] is False
     told["settings"]["no_repeat"] = no_repeat
     (out / PROVENANCE).write_text(json.dumps(told))
-    policy = LanguagePolicy.load(out, max_new_tokens=128)
+    policy = LanguagePolicy.load(out)
     assert policy.no_repeat is no_repeat
+    assert policy.max_new_tokens == told["settings"]["max_new_tokens"] == 8
     named = make_agent(f"llm:{out}")
     assert named.access == "text"
     episodes = {
@@ -168,6 +177,13 @@ def test_a_run_that_was_interrupted_ends_like_one_that_was_not(doctor, plans, tm
     out, figures = doctor
     for name in ("checkpoint-3", "logs"):
         shutil.copytree(out / name, tmp_path / name)
+    shutil.copy(out / "run.json", tmp_path)
+    with pytest.raises(ValueError, match=r"begun with learning_rate = 0\.0\d+, not 0\.5"):
+        fine_tune(settings(plans, learning_rate=0.5), tmp_path, resume=True)
+    other = tmp_path / "other.jsonl"
+    other.write_text("".join(plans.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(ValueError, match="begun with data"):
+        fine_tune(settings(other), tmp_path, resume=True)
     assert fine_tune(settings(plans), tmp_path, resume=True, quiet=True) == figures
     whole, resumed = (LanguagePolicy.load(folder / "checkpoint-6").model.state_dict() for folder in (out, tmp_path))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
@@ -187,21 +203,77 @@ def test_adapters_change_their_layers_only_and_the_whole_model_is_kept_beside_th
     assert "accuracy" in again  # one stage goes on from the other
 
 
+def test_a_finished_run_that_is_resumed_is_left_as_it_is(doctor, plans):
+    out, figures = doctor
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    assert fine_tune(settings(plans), out, resume=True) == figures
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+def test_the_longest_turn_of_the_dialogues_is_the_longest_in_validation(doctor, plans, tmp_path):
+    fine_tune(settings(plans, max_new_tokens=None, epochs=0.5, evaluations=1), tmp_path, quiet=True)
+    chat = LanguagePolicy.load(tmp_path).chat
+    turns = [m.content for d in read_chat(plans) for m in d.messages if m.role == "assistant"]
+    assert habits(tmp_path)["max_new_tokens"] == max(len(chat.doctor(text)) for text in turns)
+
+
+def test_weights_that_are_trained_are_in_float32_whatever_they_were_saved_in(doctor, tmp_path):
+    policy = LanguagePolicy.load(doctor[0])
+    policy.model.to(torch.bfloat16).save_pretrained(tmp_path)
+    policy.chat.tokenizer.save_pretrained(tmp_path)
+    for lora, dtype in ((None, torch.float32), (Lora(rank=2), torch.bfloat16)):
+        model, _ = load_model(str(tmp_path), SETTING, lora=lora)
+        assert {weight.dtype for weight in model.parameters()} == {dtype}
+
+
+def test_dialogues_that_cannot_be_learnt_are_named(plans, tmp_path):
+    good = json.loads(plans.read_text().splitlines()[0])
+    for changes, message in [
+        ({"case_id": "nope:1"}, "nope:1"),
+        ({"messages": [{"role": "assistant", "content": "answer: A"}]}, "alternates user and assistant"),
+    ]:
+        path = tmp_path / "some.jsonl"
+        path.write_text("\n".join(map(json.dumps, (good, {**good, **changes}))))
+        with pytest.raises(DatasetError, match=rf"some\.jsonl:2: .*{message}"):
+            fine_tune(settings(path), tmp_path / "new")
+        assert not (tmp_path / "new").exists()
+
+
+def test_a_model_that_cannot_be_read_is_one_error(doctor, plans, tmp_path):
+    shutil.copytree(doctor[0], tmp_path / "cut")
+    weights = tmp_path / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(BackendError, match="cannot load the model in"):
+        fine_tune(settings(plans, model=str(tmp_path / "cut")), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    for text in ("{}", "no JSON"):
+        (tmp_path / "cut" / PROVENANCE).write_text(text)
+        with pytest.raises(BackendError, match=r"promed\.json does not say"):
+            habits(tmp_path / "cut")
+
+
 def test_bad_input_is_refused(plans, doctor, tmp_path):
     with pytest.raises(ValueError, match="holds a run already"):
         fine_tune(settings(plans), doctor[0])
     with pytest.raises(ValueError, match="no checkpoint to resume"):
         fine_tune(settings(plans), tmp_path, resume=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "model.safetensors").write_bytes(b"precious")
+    with pytest.raises(ValueError, match="not an empty folder"):
+        fine_tune(settings(plans, model=str(doctor[0])), tmp_path / "mine")
+    assert (tmp_path / "mine" / "model.safetensors").read_bytes() == b"precious"
     with pytest.raises(FileNotFoundError, match="holds no model"):
-        fine_tune(settings(plans, model=str(tmp_path / "none")), tmp_path)
+        fine_tune(settings(plans, model=str(tmp_path / "none")), tmp_path / "new")
     with pytest.raises(DatasetError, match="episodes must be 1 to 60"):  # before anything is trained
         fine_tune(settings(plans, validation_episodes=61), tmp_path / "new")
-    assert not list((tmp_path / "new").glob("checkpoint-*"))
+    assert not (tmp_path / "new").exists()
     for changes, message in [
         ({"data": ()}, "at least one file"),
         ({"answers": "sung"}, "stated, key or words"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"epochs": 0.0}, "above 0"),
+        ({"learning_rate": float("nan")}, "above 0"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1"),
     ]:
         with pytest.raises(ValueError, match=message):
             settings(plans, **changes)

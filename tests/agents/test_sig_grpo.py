@@ -13,12 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from promed_agents.chat_format import ChatFormat
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import PROVENANCE, Lora, load_model
+from promed_agents.rollout import play
 from promed_agents.setting import Setting
 from promed_agents.sig_grpo.advantages import ESTIMATORS
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.trainer import SAMPLES, SIGGRPOTrainer, config_for, train, training_rows
+from promed_agents.sig_grpo.vllm_policy import VLLMPolicy
+from promed_agents.trajectories import Job, write_trajectories
 from trl import GRPOTrainer
 
 from promed_env.errors import BeliefRequired
@@ -225,6 +229,9 @@ def test_a_run_leaves_the_best_model_its_provenance_samples_and_every_figure(tra
 def test_a_run_that_was_killed_ends_like_one_that_was_not(trained, tmp_path):
     out, figures = trained
     shutil.copytree(out / "checkpoint-2", tmp_path / "checkpoint-2")
+    shutil.copy(out / "run.json", tmp_path)
+    with pytest.raises(ValueError, match="begun with advantage = 'return_to_go', not 'paper'"):
+        train(settings(advantage="paper"), tmp_path, resume=True)
     assert train(settings(), tmp_path, resume=True, quiet=True) == figures
     whole, resumed = (LanguagePolicy.load(folder / "checkpoint-4").model.state_dict() for folder in (out, tmp_path))
     for name in whole:
@@ -258,25 +265,31 @@ def test_several_optimiser_steps_on_the_same_rollouts_and_a_kill_between_updates
     assert max(entry["clip_ratio/region_mean"] for entry in history if "clip_ratio/region_mean" in entry) > 0
     (tmp_path / "again").mkdir()
     shutil.copytree(tmp_path / "whole" / "checkpoint-8", tmp_path / "again" / "checkpoint-8")
+    shutil.copy(tmp_path / "whole" / "run.json", tmp_path / "again")
     assert train(chosen, tmp_path / "again", resume=True, quiet=True) == figures
     whole, again = (LanguagePolicy.load(tmp_path / n / "checkpoint-16").model.state_dict() for n in ("whole", "again"))
     for name in whole:
         torch.testing.assert_close(whole[name], again[name], atol=1e-6, rtol=1e-5)
 
 
-def test_a_run_ends_when_it_has_taken_its_environment_steps_also_when_it_was_resumed(tmp_path):
-    chosen = settings(updates=12, evaluations=6, environment_steps=50, schedule="constant")
-    train(chosen, tmp_path / "whole", quiet=True)
+@pytest.mark.parametrize("minibatches", [1, 3])
+def test_a_run_ends_when_it_has_taken_its_environment_steps_also_when_it_was_resumed(tmp_path, minibatches):
+    """After the last steps that learn from them, and it does not go on when it is resumed once more."""
+    chosen = settings(updates=12, evaluations=6, environment_steps=50, schedule="constant", minibatches=minibatches)
+    figures = train(chosen, tmp_path / "whole", quiet=True)
+    assert train(chosen, tmp_path / "whole", resume=True, quiet=True) == figures
     newest = max((tmp_path / "whole").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     history = json.loads((newest / "trainer_state.json").read_text())["log_history"]
     taken = [entry["rollouts/environment_steps"] for entry in history if "rollouts/environment_steps" in entry]
-    assert taken[-2] < 50 <= taken[-1]
-    assert history[-1]["step"] < 12
+    assert max(each for each in taken if each < taken[-1]) < 50 <= taken[-1]
+    assert history[-1]["step"] < 12 * minibatches
+    assert history[-1]["step"] % minibatches == 0
     assert "eval_accuracy" in history[-1]
     (tmp_path / "again").mkdir()
     oldest = min((tmp_path / "whole").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     assert oldest != newest
     shutil.copytree(oldest, tmp_path / "again" / oldest.name)
+    shutil.copy(tmp_path / "whole" / "run.json", tmp_path / "again")
     train(chosen, tmp_path / "again", resume=True, quiet=True)
     assert (tmp_path / "again" / newest.name).is_dir()
 
@@ -324,30 +337,90 @@ def test_adapters_and_a_divergence_from_the_first_model(trained, tmp_path):
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
-from test_sig_grpo import settings
+from accelerate import PartialState
+from promed_agents.sft import SFTSettings, fine_tune
+from promed_agents.sig_grpo import scoring
 from promed_agents.sig_grpo.trainer import train
-train(settings(cases=2, group_size=4, updates=2, evaluations=1), sys.argv[1], quiet=True)
+from test_sig_grpo import SETTING, TINY, settings
+
+assert PartialState(cpu=True).num_processes == int(sys.argv[2])
+scoring._TOKENS = 1_000  # so that one process reads its rollouts in other parts than the other
+train(settings(cases=2, group_size=4, updates=2, evaluations=1), sys.argv[1] + "/grpo", quiet=True)
+learnt = SFTSettings(
+    (sys.argv[3],), "tiny", SETTING, validation_split=None, validation_episodes=2, evaluations=1, epochs=2.0,
+    batch_size=8 // int(sys.argv[2]), tiny=TINY,
+)
+fine_tune(learnt, sys.argv[1] + "/sft", quiet=True)
 """
 
 
 def test_two_processes_give_what_one_gives(tmp_path):
-    script = tmp_path / "run.py"
+    """The weights after GRPO, and as many epochs of fine-tuning."""
+    script, plans = tmp_path / "run.py", tmp_path / "plans.jsonl"
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1", "--mixed_precision"]
-    launch += ["no", "--dynamo_backend", "no", "--num_processes", "2", "--main_process_port", "0"]
+    write_trajectories(Job(SETTING), plans, 16)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
-    for command, folder in (([sys.executable], "one"), (launch, "two")):
+    for command, folder, processes in (([sys.executable], "one", "1"), (launch, "two", "2")):
         done = subprocess.run(
-            [*command, str(script), str(tmp_path / folder)],
+            [*command, str(script), str(tmp_path / folder), processes, str(plans)],
             env=environment,
             capture_output=True,
             text=True,
             timeout=300,
         )
         assert done.returncode == 0, done.stderr[-3000:]
-    one, two = (LanguagePolicy.load(tmp_path / folder).model.state_dict() for folder in ("one", "two"))
+    one, two = (LanguagePolicy.load(tmp_path / folder / "grpo").model.state_dict() for folder in ("one", "two"))
     for name in one:
         torch.testing.assert_close(one[name], two[name], atol=2e-3, rtol=2e-3)
+    for folder in ("one", "two"):
+        state = json.loads((tmp_path / folder / "sft" / "checkpoint-4" / "trainer_state.json").read_text())
+        assert state["epoch"] == pytest.approx(2.0)
+
+
+def test_rollouts_that_cannot_be_shared_out_are_refused(tmp_path, monkeypatch):
+    for processes, changes in (("4", {}), ("8", {"cases": 3, "group_size": 4}), ("2", {"micro_batch": 6})):
+        monkeypatch.setenv("WORLD_SIZE", processes)
+        with pytest.raises(ValueError, match="cannot be shared out"):
+            config_for(settings(**changes), tmp_path)
+
+
+def test_turns_of_an_engine_make_the_dialogues_that_the_model_makes_itself(tmp_path):
+    """With the likeliest tokens: an engine that is given whole dialogues, against the cache that is kept."""
+    model, tokenizer = load_model("tiny", SETTING, tiny=TINY)
+    chat, cases = ChatFormat(tokenizer), SETTING.load(4)
+    asked: list[int] = []
+
+    def generate(prompts):
+        asked.append(len(prompts))
+        turns, log_probs = [], []
+        for prompt in prompts:
+            said, likelihoods = [], []
+            while len(said) < 6 and said[-1:] != [chat.end_id]:
+                with torch.no_grad():
+                    found = torch.log_softmax(model(torch.tensor([prompt + said])).logits[0, -1], dim=-1)
+                said.append(int(found.argmax()))
+                likelihoods.append(float(found.max()))
+            turns.append(said)
+            log_probs.append(likelihoods)
+        return turns, log_probs
+
+    busy = iter([True] * 40)
+    left = iter([True, True, False])  # another process is busy for two more rounds
+
+    policies = {
+        "own": LanguagePolicy(model.eval(), chat, max_new_tokens=6),
+        "engine": VLLMPolicy(generate, chat, lambda own: next(busy) if own else next(left)),
+    }
+    ids, seeds = [case.case_id for case in cases], list(range(4))
+    found = {name: play(policy, SETTING.make(cases), ids, seeds) for name, policy in policies.items()}
+    for own, engine in zip(found["own"], found["engine"], strict=True):
+        for name in ("prompt_ids", "completion_ids", "turns", "texts"):
+            assert getattr(own.spoken, name) == getattr(engine.spoken, name)
+        np.testing.assert_allclose(own.spoken.log_probs, engine.spoken.log_probs, atol=1e-4)
+    rounds = len(asked)
+    policies["engine"].wait()
+    assert asked == [4] * (rounds + 2)
 
 
 def test_bad_input_is_refused(trained, tmp_path):
@@ -363,6 +436,8 @@ def test_bad_input_is_refused(trained, tmp_path):
         ({"temperature": 0.0}, "temperature must be above 0"),
         ({"micro_batch": 5}, "divide the 6 rollouts"),
         ({"vllm": "yes"}, "colocate or server"),
+        ({"vllm": "server", "no_repeat": True}, "kept from repeating"),
+        ({"answer_loss": float("nan")}, "at least 0 and finite"),
         ({"kl": -1.0}, "at least 0"),
         ({"schedule": "cosine"}, "linear or constant"),
         ({"environment_steps": 0}, "at least 1"),

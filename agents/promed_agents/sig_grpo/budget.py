@@ -15,18 +15,19 @@ class EnvironmentSteps(TrainerCallback, ExportableState):  # type: ignore[misc] 
 
     Attributes:
         most: Turns after which the run ends; None for no limit.
+        unit: Optimiser steps that learn from the same turns; the last are learnt from to the end.
         taken: Turns so far, those of a run that is resumed included.
     """
 
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self, most: int | None = None, unit: int = 1) -> None:
         """Begin to count."""
-        self.most, self.taken = most, 0
+        self.most, self.unit, self.taken = most, unit, 0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Called by the trainer after each update."""
-        if self.most is not None and self.taken >= self.most:
+        """Called by the trainer after each optimiser step."""
+        if self.most is not None and self.taken >= self.most and state.global_step % self.unit == 0:
             control.should_training_stop = control.should_evaluate = control.should_save = True
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"args": {"most": self.most}, "attributes": {"taken": self.taken}}
+        return {"args": {"most": self.most, "unit": self.unit}, "attributes": {"taken": self.taken}}

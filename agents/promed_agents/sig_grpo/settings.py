@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from promed_agents.models import Lora
+from promed_agents.models import Lora, habits
 from promed_agents.setting import Setting
 from promed_agents.sig_grpo.advantages import ESTIMATORS
 
@@ -39,13 +40,14 @@ class GRPOSettings:
             known. A token of it counts as much as one of the doctor's with an advantage of 1.
         answers: How those are worded: "key", or "words" by the option's text.
         temperature: Of sampling, in rollouts and in the loss.
-        max_new_tokens: Longest turn.
+        max_new_tokens: Longest turn; None for what the model was validated with, or 64.
         no_repeat: The doctor never says again what it has said in the same dialogue, in rollouts and in validation.
         validation_split: The split of the validation cases; None for the setting's own.
         validation_episodes: How many are played.
         evaluations: How often they are played in the course of the run.
         lora: Train adapters of low rank instead of all weights.
-        vllm: None, or TRL's mode "colocate" or "server": rollouts by vLLM, on a GPU.
+        vllm: None, or TRL's mode "colocate" or "server": rollouts by vLLM, on a GPU; without `no_repeat`, which TRL's
+            engine cannot be told.
         seed: Of the cases, the sampling and new weights.
         tiny: Keyword arguments of `tiny_llama`, for the model "tiny".
         cpu: Stay on the CPU.
@@ -73,7 +75,7 @@ class GRPOSettings:
     answer_loss: float = 0.0
     answers: str = "key"
     temperature: float = 1.0
-    max_new_tokens: int = 48
+    max_new_tokens: int | None = None
     no_repeat: bool = False
     validation_split: str | None = "validation"
     validation_episodes: int = 200
@@ -91,6 +93,8 @@ class GRPOSettings:
             raise ValueError('name the reward that is learnt from, such as "promed_signed" or "diagnosis"')
         if self.vllm not in (None, "colocate", "server"):
             raise ValueError(f"vllm must be colocate or server, got {self.vllm!r}")
+        if self.vllm is not None and self.no_repeat:
+            raise ValueError("rollouts by vLLM cannot be kept from repeating themselves: set no_repeat to false")
         if self.group_size < 2:
             raise ValueError(f"group_size must be at least 2, got {self.group_size}: a group is its own baseline")
         for name in (
@@ -102,19 +106,19 @@ class GRPOSettings:
             "validation_episodes",
             "evaluations",
         ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         if self.schedule not in ("linear", "constant"):
             raise ValueError(f"schedule must be linear or constant, got {self.schedule!r}")
         if self.environment_steps is not None and self.environment_steps < 1:
             raise ValueError(f"environment_steps must be at least 1, got {self.environment_steps}")
-        for name in ("learning_rate", "temperature"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if min(self.kl, self.entropy, self.answer_loss) < 0:
-            raise ValueError(
-                f"kl, entropy and answer_loss must be at least 0, got {self.kl}, {self.entropy} and {self.answer_loss}"
-            )
+        for name in ("learning_rate", "temperature", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
+        for name in ("kl", "entropy", "answer_loss"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, got {getattr(self, name)}")
         if self.answers not in ("key", "words"):
             raise ValueError(f"answers must be key or words, got {self.answers!r}")
         total = self.cases * self.group_size
@@ -125,3 +129,8 @@ class GRPOSettings:
             raise ValueError(
                 f"micro_batch must divide the {total} rollouts of an optimiser step, got {self.micro_batch}"
             )
+
+    @property
+    def longest_turn(self) -> int:
+        """Most tokens of a turn: `max_new_tokens`, by default those that the model was validated with, or 64."""
+        return self.max_new_tokens or int(habits(self.model).get("max_new_tokens") or 64)

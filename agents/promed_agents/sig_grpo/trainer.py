@@ -15,8 +15,9 @@ import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,16 @@ from promed_agents.answer_forks import PADDING, answer_forks, padded
 from promed_agents.chat import to_messages
 from promed_agents.chat_format import ChatFormat
 from promed_agents.language_policy import LanguagePolicy
-from promed_agents.models import PROVENANCE, check_folder, load_model
+from promed_agents.models import PROVENANCE, begin_run, check_run, finished, load_model, precision
 from promed_agents.rollout import Rollout, play
 from promed_agents.sig_grpo.advantages import ESTIMATORS, HINDSIGHT
 from promed_agents.sig_grpo.budget import EnvironmentSteps
 from promed_agents.sig_grpo.scoring import FORKS, ScoresDoctorTokens
 from promed_agents.sig_grpo.settings import GRPOSettings
-from promed_agents.validation import PlaysValidation, Validation, schedule, summary_of
+from promed_agents.sig_grpo.vllm_policy import VLLMPolicy
+from promed_agents.validation import PlaysValidation, Validation, schedule, summary_of, validation_of
 from promed_env.datasets import GeneratedDataset
+from promed_env.errors import BackendError
 from promed_env.vector import ConsultationVectorEnv
 
 __all__ = ["SIGGRPOTrainer", "config_for", "train", "training_rows"]
@@ -56,7 +59,15 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
         rollouts: Those of this process in the newest batch.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, settings: GRPOSettings, args: GRPOConfig, rows: Dataset) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        settings: GRPOSettings,
+        args: GRPOConfig,
+        rows: Dataset,
+        validation: Validation | None = None,
+    ) -> None:
         """Make the trainer.
 
         Args:
@@ -65,6 +76,7 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
             settings: The run.
             args: As `config_for` makes them.
             rows: As `training_rows` makes them.
+            validation: As `validation_of` makes it, which it is by default.
 
         Raises:
             ValueError: An argument of TRL would silently give a wrong loss.
@@ -79,12 +91,7 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
         assert args.output_dir is not None
         folder = Path(args.output_dir)
         self.settings, self.chat, self.answer_loss = settings, ChatFormat(tokenizer), settings.answer_loss
-        self.validation = Validation(
-            replace(settings.setting, split=settings.validation_split),
-            settings.validation_episodes,
-            settings.max_new_tokens,
-            settings.no_repeat,
-        )
+        self.validation = validation or validation_of(settings, settings.longest_turn)
         self.rollouts: list[Rollout] = []
         self._asked: Sequence[Mapping[str, Any]] = []
         self._env: ConsultationVectorEnv | None = None
@@ -101,7 +108,7 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
                 peft_config=None if settings.lora is None else settings.lora.config(),
                 callbacks=[
                     TensorBoardCallback(SummaryWriter(str(folder / "logs"))),
-                    EnvironmentSteps(settings.environment_steps),
+                    EnvironmentSteps(settings.environment_steps, settings.minibatches * settings.iterations),
                 ],
             )
 
@@ -148,23 +155,36 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
         n = len(self._asked)
         if self._env is None or self._env.num_envs != n:
             self._env = self.settings.setting.make(self.settings.setting.load_all(), num_envs=n)
+        case_ids, seeds = ([row[name] for row in self._asked] for name in ("case_id", "seed"))
+        if self.settings.vllm is not None:
+            engine = VLLMPolicy(self._by_vllm, self.chat, self._anyone)
+            self.rollouts = play(engine, self._env, case_ids, seeds)
+            engine.wait()
+            return self.rollouts
         model = self.accelerator.unwrap_model(self.model)
         policy = LanguagePolicy(
             model,
             self.chat,
             temperature=self.settings.temperature,
-            max_new_tokens=self.settings.max_new_tokens,
+            max_new_tokens=self.settings.longest_turn,
             no_repeat=self.settings.no_repeat,
             seed=(self.settings.seed, self.state.global_step),  # a run that is resumed draws as it would have drawn
         )
         training = model.training
         model.eval()
-        case_ids, seeds = ([row[name] for row in self._asked] for name in ("case_id", "seed"))
         self.rollouts = play(policy, self._env, case_ids, seeds, first=n * self.accelerator.process_index)
         model.train(training)
-        if not self.settings.kl and self.settings.vllm is None:  # else other log-probabilities are asked for too
+        if not self.settings.kl:  # else other log-probabilities are asked for too
             self.sampled = [rollout.spoken.log_probs for rollout in self.rollouts]
         return self.rollouts
+
+    def _by_vllm(self, prompts: list[list[int]]) -> tuple[list[list[int]], list[list[float]]]:
+        """A turn for each prompt from TRL's engine, whose weights TRL has just brought up to date."""
+        _, turns, log_probs, _ = self.vllm_generation.generate(prompts=prompts, images=None, num_generations=1)
+        return turns, [[float(token[0]) for token in turn] for turn in log_probs]
+
+    def _anyone(self, busy: bool) -> bool:
+        return any(gather_object([busy]))
 
     def _advantages(self, completion_ids: torch.Tensor) -> torch.Tensor:
         """Advantages of this process's tokens, (B, T); groups are gathered first, as one may straddle processes."""
@@ -257,8 +277,14 @@ def training_rows(settings: GRPOSettings) -> Dataset:
 def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRPOConfig:
     """The arguments of TRL's trainer for a run."""
     total = settings.cases * settings.group_size
-    processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by `accelerate launch`
-    micro = settings.micro_batch or total // (processes * settings.minibatches)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by `torchrun` and `accelerate launch`
+    share, rest = divmod(total, processes * settings.minibatches)
+    micro = settings.micro_batch or share
+    if rest or share % micro:
+        raise ValueError(
+            f"{total} rollouts an update cannot be shared out evenly among {processes} processes, "
+            f"{settings.minibatches} minibatches and micro-batches of {micro or 1}; change cases, group_size or these"
+        )
     parts = total // (micro * processes)
     unit = settings.iterations * settings.minibatches
     return GRPOConfig(
@@ -269,7 +295,7 @@ def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRP
         per_device_eval_batch_size=settings.group_size,  # asked for by the library, and not used
         num_generations=settings.group_size,
         num_iterations=settings.iterations,
-        max_completion_length=settings.max_new_tokens,
+        max_completion_length=settings.longest_turn,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
         restore_callback_states_from_checkpoint=True,
@@ -281,13 +307,13 @@ def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRP
         scale_rewards="none",
         shuffle_dataset=False,
         activation_checkpointing=False,
-        bf16=False,
+        **precision(settings.cpu),
+        ddp_broadcast_buffers=False,  # processes read their rollouts in different numbers of parts, and none changes
         use_vllm=settings.vllm is not None,
         vllm_mode=settings.vllm or "colocate",
         vllm_importance_sampling_mode="token_truncate",
         **schedule(settings.updates * unit, settings.evaluations, unit),
         seed=settings.seed,
-        use_cpu=settings.cpu,
         dataloader_pin_memory=False,
         disable_tqdm=quiet,
     )
@@ -306,17 +332,27 @@ def train(settings: GRPOSettings, out: str | Path, *, resume: bool = False, quie
         Validation figures of the model that is kept (`validation.summary_of`).
 
     Raises:
-        ValueError: There is nothing to resume from, or a folder that holds a run and `resume` is not asked for.
+        ValueError: There is nothing to resume from, or a run with other settings; or the folder is not empty and
+            `resume` is not asked for; or the rollouts cannot be shared out among the processes.
         BeliefRequired: The reward cannot be computed for a case.
+        BackendError: The model cannot be read, or vLLM is asked for and not there.
     """
     out = Path(out)
-    check_folder(out, resume)
-    model, tokenizer = load_model(settings.model, settings.setting, seed=settings.seed, tiny=settings.tiny)
-    trainer = SIGGRPOTrainer(
-        model, tokenizer, settings, config_for(settings, out, quiet=quiet), training_rows(settings)
+    if resume and (figures := finished(out)) is not None:
+        return figures
+    if settings.vllm is not None and find_spec("vllm") is None:  # what may be refused comes first
+        raise BackendError(f"rollouts by vllm={settings.vllm!r} need the package vllm; install it, or leave vllm out")
+    validation, rows = validation_of(settings, settings.longest_turn), training_rows(settings)
+    config = config_for(settings, out, quiet=quiet)
+    check_run(out, asdict(settings), resume)
+    model, tokenizer = load_model(
+        settings.model, settings.setting, seed=settings.seed, tiny=settings.tiny, lora=settings.lora
     )
+    begin_run(out, asdict(settings))
+    trainer = SIGGRPOTrainer(model, tokenizer, settings, config, rows, validation)
     trainer.train(resume_from_checkpoint=resume)
-    return trainer.keep(out, {"stage": "grpo", "from": _origin(settings.model), "settings": asdict(settings)})
+    told = {**asdict(settings), "max_new_tokens": settings.longest_turn}
+    return trainer.keep(out, {"stage": "grpo", "from": _origin(settings.model), "settings": told})
 
 
 def _origin(model: str) -> dict[str, Any]:
