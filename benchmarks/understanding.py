@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from promed_agents.evaluate import evaluate
+from promed_agents.files import kept_lines
 from promed_agents.setting import Setting
 from promed_agents.zoo import make_agent
 
@@ -262,7 +263,10 @@ def main() -> None:
     }
     kept: list[dict[str, Any]] = []
     if given.rows is not None and given.rows.exists():
-        kept = [json.loads(line) for line in given.rows.read_text().splitlines()]
+        kept = [json.loads(line) for line in kept_lines(given.rows)]
+    settings = {name: getattr(given, name) for name in ("model", "questions", "max_new_tokens", "dtype")}
+    if any(batch["settings"] != settings for batch in kept):
+        raise SystemExit(f"{given.rows} was made with other settings than {settings}; give another file")
     done = {(batch["checker"], batch["first"]) for batch in kept}
     for first in range(0, given.dialogues, BATCH):
         for name, tracker in trackers.items():
@@ -275,6 +279,7 @@ def main() -> None:
             batch = {
                 "checker": name,
                 "first": first,
+                "settings": settings,
                 "seconds": time.perf_counter() - begun,
                 "read": model.read - read,
                 "generated": model.generated - generated,

@@ -245,7 +245,7 @@ def plan_command(
     proposer: Annotated[
         str, typer.Option(help="Candidates: facts (the case's own questions), catalogue, llm:MODEL.")
     ] = "facts",
-    width: Annotated[int, typer.Option(help="Most candidates considered in a state.")] = 8,
+    width: Annotated[int, typer.Option(min=1, help="Most candidates considered in a state.")] = 8,
     preset: Annotated[
         str, typer.Option(help="paper (UCT 2.2, decay 0.9, mean returns) or puct (PUCT, no decay, best child).")
     ] = "paper",
@@ -292,7 +292,7 @@ def vignettes_command(
     episodes: Annotated[int, typer.Option(help="How many; of cases with an end in whole rounds.")] = 10_000,
     dataset: Dataset = None,
     split: Split = None,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the cases, and what is told of them.")] = 0,
 ) -> None:
     """Write cases of which a share is told unasked, with the right answer, as training data.
 

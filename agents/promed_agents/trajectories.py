@@ -204,22 +204,26 @@ def write_trajectories(
         dataclasses.replace(cases, cases=tuple(todo[start : start + _BATCH])) for start in range(0, len(todo), _BATCH)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("a", encoding="utf-8") as stream:
+    try:
+        with part.open("a", encoding="utf-8") as stream:
 
-        def add(rows: list[dict[str, Any]]) -> None:
-            for row in rows:
-                done[row["case_id"]] = row
-                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-            stream.flush()
-            progress(len(rows))
+            def add(rows: list[dict[str, Any]]) -> None:
+                for row in rows:
+                    done[row["case_id"]] = row
+                    stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+                stream.flush()
+                progress(len(rows))
 
-        if workers == 1:
-            for batch in batches:
-                add(plan_cases(job, batch))
-        else:
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                for rows in pool.map(plan_cases, [job] * len(batches), batches):
-                    add(rows)
+            if workers == 1:
+                for batch in batches:
+                    add(plan_cases(job, batch))
+            else:
+                with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+                    for rows in pool.map(plan_cases, [job] * len(batches), batches):
+                        add(rows)
+    finally:
+        if not done:  # nothing to go on from: leave nothing
+            part.unlink(missing_ok=True)
     made = [done[case.case_id] for case in cases]
     kept = keep(made, correct_only=correct_only, quantile=quantile)
     write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))

@@ -16,7 +16,7 @@ from promed_agents.trajectories import Job, keep, plan_cases, write_trajectories
 from typer.testing import CliRunner
 
 import promed_env  # noqa: F401  registers the environments
-from promed_env.errors import BeliefRequired, DatasetError
+from promed_env.errors import BackendError, BeliefRequired, DatasetError
 from promed_env.wrappers import ChatObservation
 
 JOB = Job(Setting(max_questions=3), Search(6))
@@ -102,6 +102,13 @@ def test_cases_without_values_are_refused_before_anything_is_written(tmp_path: P
         write_trajectories(Job(Setting(dataset=str(path))), tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
     assert write_trajectories(Job(Setting(dataset=str(path), reward="fact_recall")), tmp_path / "out.jsonl") == (1, 1)
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(tmp_path: Path) -> None:
+    job = Job(Setting(max_questions=3), Search(6), proposer="llm:no/such/model")
+    with pytest.raises(BackendError, match="no/such/model"):
+        write_trajectories(job, tmp_path / "plans.jsonl", 2)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_writes_and_says_what_is_next(tmp_path: Path) -> None:
