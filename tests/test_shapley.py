@@ -246,3 +246,17 @@ def test_exact_values_are_those_of_another_package() -> None:
     exact = shapiq.ExactComputer(lambda coalitions: game(np.atleast_2d(coalitions).astype(bool)), 7)
     theirs = exact(index="SV").get_n_order_values(1)
     np.testing.assert_allclose(shapley_values(game, 7, method="exact").values, theirs, atol=1e-9)
+
+
+def test_a_budget_that_is_given_is_kept_to_whatever_the_belief() -> None:
+    """Facts that tell no options apart are no players, or a clinic's 269 facts would take as many evaluations."""
+    belief = EvidenceBelief()
+    case = load_dataset("primarycare")[0]
+    free = case_shapley(case, belief)
+    assert free.method == "permutation"
+    for budget, method in ((100, "gaussian"), (600, "kernel")):
+        given = case_shapley(case, belief, budget=budget)
+        assert given.method == method and given.evaluations <= budget
+        assert given.values.sum() == pytest.approx(free.values.sum())
+        assert np.abs(given.values - free.values).max() < 0.2
+    assert case_shapley(case, belief, target_stderr=0.1).stderr.max() <= 0.1

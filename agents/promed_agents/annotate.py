@@ -13,32 +13,40 @@ import dataclasses
 import itertools
 import json
 import os
+import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from promed_agents.files import kept_lines, write_whole
-from promed_agents.worth import Worth, measure
+from promed_agents.files import damaged, read_unfinished, write_whole
+from promed_agents.worth import Worth, measure, naming
 from promed_env import __version__
-from promed_env.beliefs import Belief, make_belief
+from promed_env.beliefs import Belief, TableBelief, make_belief
 from promed_env.beliefs.lm import LMBelief
 from promed_env.case import Case, Game, ShapleyAnnotation
 from promed_env.datasets import CaseDataset, write_jsonl
-from promed_env.errors import DatasetError, UninformativeBelief
-from promed_env.llm.cache import CachedModel
+from promed_env.errors import BackendError, DatasetError, UninformativeBelief
+from promed_env.llm.cache import CachedModel, fingerprint_of
 from promed_env.shapley import annotate
 
 __all__ = ["AnnotationSummary", "Job", "annotate_dataset", "apply_sidecar", "text_hash"]
 
-_SIDECAR = "promed-shapley"
+_SIDECAR = "promed-shapley/2"  # version 1 did not tell the tables that its values were made with
+_UNFINISHED = "an unfinished annotation"
+_LM_BUDGET = 64  # coalitions of a case and game, where a language model rates them and nobody says how many
 _LOOSE = 0.5  # a case is flagged where the mean standard error exceeds this share of the mean absolute value
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,18 +56,29 @@ class Job:
     Attributes:
         belief: Whose log p is shared out: "hf:MODEL", "answer_text(vllm:MODEL)", "evidence" (`make_belief`).
         games: Which games.
-        budget: Most coalitions of a case and game; all of them, and exact values, where that is enough.
+        budget: Most coalitions of a case and game, but at least two more than its facts; all of them, and exact values,
+            where that is enough. None for 64 of a language model, and for what `promed_env.shapley.case_shapley` takes
+            by itself of others.
         target_stderr: Stop a case once its largest standard error is at most this, in nats.
         seed: Of the estimator.
         cache: File of ratings (`promed_env.llm.cache`); None to keep none.
+
+    Raises:
+        ValueError: The budget is below 3, or the standard error aimed at not above 0.
     """
 
     belief: str
     games: tuple[Game, ...] = ("all", "presentation")
-    budget: int = 64
+    budget: int | None = None
     target_stderr: float | None = None
     seed: int = 0
     cache: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.budget is not None and self.budget < 3:
+            raise ValueError(f"budget must be at least 3, got {self.budget}")
+        if self.target_stderr is not None and not self.target_stderr > 0:
+            raise ValueError(f"target_stderr must be above 0, got {self.target_stderr}")
 
     @property
     def fingerprint(self) -> str:
@@ -111,15 +130,23 @@ class AnnotationSummary:
     worth: Worth
 
 
-def text_hash(case: Case) -> str:
-    """SHA-256 of what a case says to a belief: question, options, facts, which are initial, and the key."""
-    told = [
+def text_hash(case: Case, *, tables: bool = False) -> str:
+    """SHA-256 of what a case says to a belief: language, question, options, facts, which are initial, and the key.
+
+    Args:
+        case: The case.
+        tables: Whether the belief reads the case's evidence table and prior too.
+    """
+    told: list[Any] = [
+        case.language,
         case.question,
         [[option.key, option.text] for option in case.options],
         [fact.text for fact in case.facts],
         sorted(case.initial),
         list(case.answer),
     ]
+    if tables:
+        told += [None if table is None else table.tolist() for table in (case.evidence, case.prior)]
     return sha256(json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -149,7 +176,8 @@ def annotate_dataset(
         on_worth: Called once the belief has been measured.
 
     Raises:
-        DatasetError: The file exists, or what is beside it was made in another way.
+        DatasetError: The file exists, or what is beside it was made in another way or is damaged.
+        BackendError: The model cannot rate a case, which is named, or a worker died.
         UninformativeBelief: The belief is not above chance.
         ValueError: An argument is out of range.
     """
@@ -158,44 +186,57 @@ def annotate_dataset(
         raise DatasetError(f"{out} exists; choose another name, or remove it")
     if workers < 1 or measured < 1:
         raise ValueError(f"workers and measured must be at least 1, got {workers} and {measured}")
-    belief = job.load()
-    todo = [case for case in cases if case.n_facts and belief.covers(case)]
     part = out.with_name(f".{out.name}.part")
     out.parent.mkdir(parents=True, exist_ok=True)
-    done, worth = _finished(part, job)
-    if worth is None:
-        worth = measure(belief, todo[:measured])
-    on_worth(worth)
-    if not worth.informative and not allow_uninformative:
-        raise UninformativeBelief(
-            f"{worth.belief} answers {worth.accuracy} of {worth.cases} cases right with all facts, which does not "
-            f"exceed chance ({worth.chance:.3f}): its Shapley values would share out noise. Use a better model, or "
-            "ask for it with --allow-uninformative"
-        )
-    if not part.exists():
-        write_whole(part, json.dumps({"job": job.fingerprint, "worth": worth.to_json()}) + "\n")
-    left = [case for case in todo if text_hash(case) not in done]
-    resumed, provenance = len(todo) - len(left), _provenance(job, worth)
-    progress(resumed, len(todo))
-    tokens = 0
-    with part.open("a", encoding="utf-8") as stream:
-        for made, read in _made(job, belief, left, provenance, workers):
-            key, note = text_hash(made), made.shapley
-            assert note is not None
-            done[key] = note
-            tokens += read
-            stream.write(json.dumps({"text": key, "shapley": note.to_json()}) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-            progress(len(done), len(todo))
-    notes = {case.case_id: done[text_hash(case)] for case in todo}
+    with _Evaluator(job, workers) as evaluator:
+        about = evaluator.ask(_about, list(cases))
+        todo = [case for case, covered in zip(cases, about.covered, strict=True) if covered]
+        key_of = partial(text_hash, tables=about.tables)
+        chosen = todo[:measured]
+        header: dict[str, Any] = {
+            "job": job.fingerprint,
+            "belief": about.belief,
+            "fingerprint": about.fingerprint,
+            "measured": [key_of(case) for case in chosen],
+        }
+        done, worth = _finished(part, header)
+        known = worth is not None
+        worth = worth or evaluator.ask(measure, chosen)
+        on_worth(worth)
+        if not worth.informative and not allow_uninformative:
+            raise UninformativeBelief(
+                f"{worth.belief} answers {worth.accuracy} of {worth.cases} cases right with all facts, which does not "
+                f"exceed chance ({worth.chance:.3f}): its Shapley values would share out noise. Use a better model, or "
+                "ask for it with --allow-uninformative"
+            )
+        if not known:
+            lines = [{**header, "worth": worth.to_json()}, *(_row(key, note) for key, note in done.items())]
+            write_whole(part, "".join(json.dumps(line) + "\n" for line in lines))
+        left = [case for case in todo if key_of(case) not in done]
+        resumed, tokens = len(todo) - len(left), 0
+        progress(resumed, len(todo))
+        with part.open("a", encoding="utf-8") as stream:
+            for made, (case, read) in enumerate(evaluator.map(partial(_annotated, job), left), start=1):
+                key, note = key_of(case), case.shapley
+                assert note is not None
+                done[key] = note
+                tokens += read
+                stream.write(json.dumps(_row(key, note)) + "\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+                progress(resumed + made, len(todo))
+    provenance = _provenance(job, about, worth)
+    notes = {}
+    for case in todo:
+        note = done[key_of(case)]
+        notes[case.case_id] = dataclasses.replace(note, provenance={**provenance, **note.provenance})
     if sidecar:
         lines = [
             {
                 "schema": _SIDECAR,
                 "case_id": case.case_id,
-                "text": text_hash(case),
-                "shapley": notes[case.case_id].to_json(),
+                "tables": about.tables,
+                **_row(key_of(case), notes[case.case_id]),
             }
             for case in todo
         ]
@@ -223,42 +264,96 @@ def apply_sidecar(cases: CaseDataset, path: str | Path) -> CaseDataset:
     """The cases with the values of a sidecar; cases that it does not have stay as they are.
 
     Raises:
-        DatasetError: The file is no sidecar, or was made for another text of a case.
+        DatasetError: The file is no sidecar, was made for another text or table of a case, or has none of the cases.
     """
-    notes: dict[str, tuple[str, ShapleyAnnotation]] = {}
+    notes: dict[str, tuple[str, bool, ShapleyAnnotation]] = {}
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
         try:
             row = json.loads(line)
             if row["schema"] != _SIDECAR:
-                raise KeyError(f"schema is {row['schema']!r}")
-            notes[row["case_id"]] = row["text"], ShapleyAnnotation.from_json(row["shapley"])
+                raise ValueError(f"its schema is {row['schema']!r}, not {_SIDECAR!r}; make an older one anew")
+            notes[row["case_id"]] = row["text"], row["tables"], ShapleyAnnotation.from_json(row["shapley"])
         except (ValueError, KeyError, TypeError) as error:
             raise DatasetError(f"{path}:{number} is no line of a sidecar of Shapley values: {error!r}") from error
+    if not any(case.case_id in notes for case in cases):
+        raise DatasetError(
+            f"{path}: none of the {len(cases)} cases is in it; it has values of {len(notes)} others "
+            f"({', '.join(list(notes)[:3])}): give the cases that it was made for"
+        )
     found = []
     for case in cases:
-        text, note = notes.get(case.case_id, (None, None))
-        if text is not None and text != text_hash(case):
-            raise DatasetError(
-                f"{path}: the values of case {case.case_id!r} were made for another text (facts, options, initial "
-                "facts or key differ); annotate these cases anew"
-            )
-        found.append(dataclasses.replace(case, shapley=note) if note else case)
+        if case.case_id in notes:
+            text, tables, note = notes[case.case_id]
+            if text != text_hash(case, tables=tables):
+                raise DatasetError(
+                    f"{path}: the values of case {case.case_id!r} were made for another text (question, options, "
+                    f"facts, initial facts{', evidence table, prior' if tables else ''} or key differ); annotate "
+                    "these cases anew"
+                )
+            case = dataclasses.replace(case, shapley=note)
+        found.append(case)
     return dataclasses.replace(cases, cases=tuple(found))
 
 
-def _finished(part: Path, job: Job) -> tuple[dict[str, ShapleyAnnotation], Worth | None]:
-    """Annotations of an interrupted run, by the hash of the text; a last line that was cut off is taken away."""
+@dataclass(frozen=True)
+class _About:
+    """What a job's belief, wherever it is loaded, tells of itself and of the cases.
+
+    Attributes:
+        belief: Its name.
+        fingerprint: Of the model or knowledge base that it asks; None where it asks the cases alone.
+        tables: Whether it reads tables, and values depend on the cases' own beside their text.
+        covered: For each case, whether it has facts and the belief covers it.
+    """
+
+    belief: str
+    fingerprint: str | None
+    tables: bool
+    covered: tuple[bool, ...]
+
+
+def _about(belief: Belief, cases: Sequence[Case]) -> _About:
+    knowledge = getattr(belief, "knowledge", None)
+    fingerprint = (
+        fingerprint_of(belief.model) if isinstance(belief, LMBelief) else getattr(knowledge, "fingerprint", None)
+    )
+    covered = tuple(bool(case.n_facts) and belief.covers(case) for case in cases)
+    return _About(belief.name, fingerprint, isinstance(belief, TableBelief), covered)
+
+
+def _row(key: str, note: ShapleyAnnotation) -> dict[str, Any]:
+    return {"text": key, "shapley": note.to_json()}
+
+
+def _finished(part: Path, header: dict[str, Any]) -> tuple[dict[str, ShapleyAnnotation], Worth | None]:
+    """What an interrupted run left: annotations by the hash of the text, and the worth if on the same cases."""
     if not part.exists():
         return {}, None
-    head, *rows = map(json.loads, kept_lines(part))
-    if head["job"] != job.fingerprint:
+    kept, rows = read_unfinished(part, _UNFINISHED)
+    if kept.get("job") != header["job"]:
         raise DatasetError(f"{part} was made with other settings; finish that run with them, or remove the file")
-    return {row["text"]: ShapleyAnnotation.from_json(row["shapley"]) for row in rows}, Worth.from_json(head["worth"])
+    if any(kept.get(name) != header[name] for name in ("belief", "fingerprint")):
+        raise DatasetError(
+            f"{part} was made by something other than this {header['belief']}: other weights, tokenizer, settings or "
+            "prompts; finish that run with it, or remove the file"
+        )
+    try:
+        worth = Worth.from_json(kept["worth"]) if kept["measured"] == header["measured"] else None
+    except (KeyError, TypeError) as error:
+        raise damaged(part, 1, _UNFINISHED, repr(error)) from error
+    notes = {}
+    for number, row in enumerate(rows, start=2):
+        try:
+            notes[row["text"]] = ShapleyAnnotation.from_json(row["shapley"])
+        except (KeyError, TypeError, DatasetError) as error:
+            raise damaged(part, number, _UNFINISHED, repr(error)) from error
+    return notes, worth
 
 
-def _provenance(job: Job, worth: Worth) -> dict[str, Any]:
+def _provenance(job: Job, about: _About, worth: Worth) -> dict[str, Any]:
     return {
         "promed": __version__,
+        "fingerprint": about.fingerprint,
         "budget": job.budget,
         "target_stderr": job.target_stderr,
         "seed": job.seed,
@@ -266,49 +361,104 @@ def _provenance(job: Job, worth: Worth) -> dict[str, Any]:
     }
 
 
-def _made(
-    job: Job, belief: Belief, cases: list[Case], provenance: Mapping[str, Any], workers: int
-) -> Iterator[tuple[Case, int]]:
-    """The annotated cases as they are finished, and the tokens that each took."""
-    if workers == 1:
-        for case in cases:
-            yield _annotated(job, belief, case, provenance)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(job,)) as pool:
-        waiting = iter(cases)
-        running = {pool.submit(_in_worker, case, provenance) for case in itertools.islice(waiting, 2 * workers)}
-        while running:
-            finished = next(as_completed(running))
-            running.remove(finished)
-            running |= {pool.submit(_in_worker, case, provenance) for case in itertools.islice(waiting, 1)}
-            yield finished.result()
-
-
-_worker: list[tuple[Job, Belief]] = []
-
-
-def _start(job: Job) -> None:
-    _worker.append((job, job.load()))
-
-
-def _in_worker(case: Case, provenance: Mapping[str, Any]) -> tuple[Case, int]:
-    job, belief = _worker[0]
-    return _annotated(job, belief, case, provenance)
-
-
-def _annotated(job: Job, belief: Belief, case: Case, provenance: Mapping[str, Any]) -> tuple[Case, int]:
+def _annotated(job: Job, belief: Belief, case: Case) -> tuple[Case, int]:
+    """The case with its values, and the tokens that were read for them."""
     before = _tokens(belief)
-    made = annotate(
-        case,
-        belief,
-        job.games,
-        budget=max(job.budget, case.n_facts + 2),
-        seed=job.seed,
-        target_stderr=job.target_stderr,
-        provenance=provenance,
-    )
+    budget = _LM_BUDGET if job.budget is None and isinstance(belief, LMBelief) else job.budget
+    with naming(case):
+        made = annotate(
+            case,
+            belief,
+            job.games,
+            budget=budget,
+            seed=job.seed,
+            target_stderr=job.target_stderr,
+            provenance={},
+        )
     return made, _tokens(belief) - before
 
 
 def _tokens(belief: Belief) -> int:
     return int(getattr(belief.model, "tokens_rated", 0)) if isinstance(belief, LMBelief) else 0
+
+
+class _Evaluator:
+    """Where a job's belief is: in this process, or one in each of some workers, and then none here."""
+
+    def __init__(self, job: Job, workers: int) -> None:
+        self._job, self._workers = job, workers
+        self._belief = job.load() if workers == 1 else None
+        self._pool: ProcessPoolExecutor | None = None
+        if workers > 1:
+            self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_silently)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def ask(self, function: Callable[[Belief, S], T], item: S) -> T:
+        """function(belief, item)."""
+        return next(self.map(function, [item]))
+
+    def map(self, function: Callable[[Belief, S], T], items: Iterable[S]) -> Iterator[T]:
+        """function(belief, item) for each item, as they are finished.
+
+        Raises:
+            BackendError: A worker died.
+        """
+        if self._pool is None:
+            assert self._belief is not None
+            yield from map(partial(function, self._belief), items)
+            return
+        waiting = iter(items)
+        try:
+            running = {self._submit(function, item) for item in itertools.islice(waiting, 2 * self._workers)}
+            while running:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                # What was finished is handed over before a failure ends everything.
+                for future in sorted(finished, key=lambda each: each.exception() is not None):
+                    yield future.result()
+                running |= {self._submit(function, item) for item in itertools.islice(waiting, len(finished))}
+        except BrokenProcessPool as error:
+            raise BackendError(
+                f"a worker died, most often for want of memory; use fewer --workers than {self._workers}; the same "
+                "command goes on from what is finished"
+            ) from error
+
+    def _submit(self, function: Callable[[Belief, S], T], item: S) -> Future[T]:
+        assert self._pool is not None
+        with _interrupt_blocked():  # a worker that is started now must not be interrupted before `_end_silently`
+            return self._pool.submit(_in_worker, self._job, function, item)
+
+
+@contextmanager
+def _interrupt_blocked() -> Iterator[None]:
+    """Hold Ctrl-C back in this thread, and in processes that it starts, where the system can."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_silently() -> None:
+    """Let Ctrl-C end a worker at once and without a traceback: what there is to say, the first process says."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _in_worker(job: Job, function: Callable[[Belief, S], T], item: S) -> T:
+    return function(_loaded(job), item)
+
+
+@lru_cache(maxsize=1)
+def _loaded(job: Job) -> Belief:
+    """A worker's own belief."""
+    return job.load()

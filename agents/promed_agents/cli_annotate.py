@@ -14,13 +14,17 @@ from promed_agents.annotate import AnnotationSummary, Job, annotate_dataset, app
 from promed_agents.cli_common import fail, progress_bar
 from promed_agents.worth import Worth
 from promed_env.case import Game
-from promed_env.datasets import CaseDataset, GeneratedDataset, load_dataset, write_jsonl
+from promed_env.datasets import SOURCES, CaseDataset, GeneratedDataset, load_dataset, write_jsonl
 from promed_env.errors import DatasetError, ProMedError
 
 __all__ = ["annotate_command"]
 
 
+_WITH_SIDECAR = {"dataset", "out", "split", "cases", "sidecar_from"}  # what goes together with --from
+
+
 def annotate_command(
+    context: typer.Context,
     dataset: Annotated[str, typer.Argument(help="Registered name, or file of cases (JSON Lines).", metavar="DATASET")],
     out: Annotated[Path, typer.Option(help="File to write; must not exist.")],
     belief: Annotated[
@@ -35,9 +39,14 @@ def annotate_command(
         int | None, typer.Option(min=1, help="Only the first N cases. Default: all; 1,000 where they have no end.")
     ] = None,
     game: Annotated[list[str] | None, typer.Option(help="all, presentation; repeat. Default: both.")] = None,
-    budget: Annotated[int, typer.Option(min=3, help="Most coalitions of a case and game.")] = 64,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            min=3, help="Most coalitions of a case and game. Default: 64 of a language model; 65,536 of a table."
+        ),
+    ] = None,
     target_stderr: Annotated[
-        float | None, typer.Option(help="Stop a case at this largest standard error, in nats.")
+        float | None, typer.Option(help="Stop a case at this largest standard error, in nats; above 0.")
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="File that keeps the model's ratings for other runs.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes, each with a model of its own.")] = 1,
@@ -60,14 +69,18 @@ def annotate_command(
     then: gym.make("ProMed-MedQA-v0", dataset="mediq-annotated.jsonl", reward="promed")
     """
     console = Console()
+    kept: tuple[int, int] | None = None
     try:
-        chosen = load_dataset(dataset) if split is None else load_dataset(dataset, split=split)
+        chosen = load_dataset(dataset, split)
+        if split is not None and dataset not in SOURCES:
+            raise ValueError(f"{dataset} is a file, which has no splits; leave --split out")
         if isinstance(chosen, GeneratedDataset):
             chosen = chosen[: cases or 1_000]
         elif cases is not None:
             chosen = chosen[:cases]
         if sidecar_from is not None:
-            _merge(apply_sidecar(chosen, sidecar_from), out, console)
+            _only_with_sidecar(context)
+            _merge(chosen, sidecar_from, out, console)
             return
         if belief is None:
             raise ValueError("give --belief, such as hf:PATH, or --from SIDECAR")
@@ -76,6 +89,8 @@ def annotate_command(
             task = bar.add_task("measuring the belief", total=None)
 
             def advance(done: int, of: int) -> None:
+                nonlocal kept
+                kept = done, of
                 bar.update(task, description="annotating", completed=done, total=of)
 
             summary = annotate_dataset(
@@ -90,7 +105,9 @@ def annotate_command(
                 on_worth=lambda worth: bar.console.print(_worth_table(worth)),
             )
     except KeyboardInterrupt:
-        fail(DatasetError(f"stopped; the same command goes on from what is kept beside {out}"))
+        if kept is None:
+            fail(DatasetError(f"stopped before a case was annotated; this run left nothing new beside {out}"))
+        fail(DatasetError(f"stopped; {kept[0]} of {kept[1]} cases are kept beside {out}, and the same command goes on"))
     except (ProMedError, ValueError, OSError) as error:
         fail(error)
     _tell(summary, out, console)
@@ -103,12 +120,23 @@ def _games(given: list[str] | None) -> tuple[Game, ...]:
     return tuple(known[name] for name in dict.fromkeys(given or known))
 
 
-def _merge(cases: CaseDataset, out: Path, console: Console) -> None:
+def _only_with_sidecar(context: typer.Context) -> None:
+    """Raise `ValueError` where an option is given that says how to compute values, which --from does not."""
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name not in _WITH_SIDECAR and source is not None and source.name == "COMMANDLINE":
+            raise ValueError(f"--from takes the values as they are, so it does not go with {option.opts[0]}")
+
+
+def _merge(cases: CaseDataset, sidecar: Path, out: Path, console: Console) -> None:
     if out.exists():
         raise DatasetError(f"{out} exists; choose another name, or remove it")
-    write_jsonl(cases, out)
-    annotated = sum(case.shapley is not None for case in cases)
-    console.print(Text(f"{annotated} of {len(cases)} cases have values: {out}"))
+    merged = apply_sidecar(cases, sidecar)
+    write_jsonl(merged, out)
+    taken = sum(new is not old for new, old in zip(merged, cases, strict=True))
+    console.print(
+        Text(f"{taken} of {len(cases)} cases from the sidecar, {len(cases) - taken} keep what they had: {out}")
+    )
 
 
 def _worth_table(worth: Worth) -> Table:

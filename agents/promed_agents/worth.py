@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promed_agents.statistics import bootstrap_interval, paired_bootstrap, wilson_interval
-from promed_env.beliefs import Belief, characteristic, key_log_probability, posteriors
+from promed_env.beliefs import Belief, characteristic, key_log_probability
 from promed_env.beliefs.lm import LMBelief, mean_over_orders
 from promed_env.case import Case
+from promed_env.errors import BackendError
 from promed_env.llm import LanguageModel
 
-__all__ = ["Share", "Worth", "measure"]
+__all__ = ["Share", "Worth", "measure", "naming"]
 
 _WORDS = 12  # that a presentation is continued by
 _OVERLAP = 0.05  # difference of overlaps from which a continuation counts as remembered
@@ -51,7 +53,7 @@ class Worth:
     Attributes:
         belief: Name of the belief.
         cases: How many cases.
-        chance: Accuracy of guessing.
+        chance: Accuracy of guessing, by which a case with two right options of five is right in 2/5.
         accuracy: With all facts, most probable option.
         accuracy_without: With no facts; above chance it is a sign of contamination, or of options that tell.
         harmed: Share of cases with v(all facts) < v(no facts).
@@ -113,39 +115,33 @@ def measure(belief: Belief, cases: Sequence[Case]) -> Worth:
 
     Raises:
         ValueError: No case has facts and is covered.
+        BackendError: The model cannot rate a case; the message names it.
     """
     chosen = [case for case in cases if case.n_facts and belief.covers(case)]
     if not chosen:
         raise ValueError("no case has facts and is covered by the belief, so there is nothing to measure it on")
-    everything = [np.ones(case.n_facts, dtype=bool) for case in chosen]
-    nothing = [np.zeros(case.n_facts, dtype=bool) for case in chosen]
-    letters: dict[str, float] = {}
-    order_gap = continued = None
-    if isinstance(belief, LMBelief) and belief.characteristic == "option_letter":
-        orders = belief.by_order(chosen, everything)
-        letters, order_gap = _orders(chosen, orders)
-        told = [mean_over_orders(each) for each in orders]  # what the belief says
-        told_without = belief.batch(chosen, nothing)
-        full = _keys(chosen, told)
-        empty = _keys(chosen, told_without)
-    else:
-        told, told_without = (
-            posteriors(belief, chosen, [frozenset(np.flatnonzero(facts).tolist()) for facts in each])
-            for each in (everything, nothing)
-        )
-        full, empty = (
-            [float(characteristic(belief, case, facts[None])[0]) for case, facts in zip(chosen, each, strict=True)]
-            for each in (everything, nothing)
-        )
-    if isinstance(belief, LMBelief):
-        continued = _continued(belief.model, chosen)
-    right = [_is_right(case, row) for case, row in zip(chosen, told, strict=True)]
-    right_without = [_is_right(case, row) for case, row in zip(chosen, told_without, strict=True)]
-    harmed = [bool(a < b) for a, b in zip(full, empty, strict=True)]
+    told, values, orders = [], [], []
+    for case in chosen:
+        ends = np.array([np.ones(case.n_facts, dtype=bool), np.zeros(case.n_facts, dtype=bool)])  # all facts, and none
+        with naming(case):
+            if isinstance(belief, LMBelief) and belief.characteristic == "option_letter":
+                by_order = belief.by_order([case, case], list(ends))
+                orders.append(by_order[0])
+                told.append(np.array([mean_over_orders(each) for each in by_order]))  # what the belief says
+                values.append(key_log_probability(case, told[-1]))
+            else:
+                told.append(belief(case, ends))
+                values.append(characteristic(belief, case, ends))
+    letters, order_gap = _orders(chosen, orders) if orders else ({}, None)
+    continued = _continued(belief.model, chosen) if isinstance(belief, LMBelief) else None
+    right, right_without = (
+        [_is_right(case, row[end]) for case, row in zip(chosen, told, strict=True)] for end in (0, 1)
+    )
+    harmed = [bool(full < empty) for full, empty in values]
     return Worth(
         belief.name,
         len(chosen),
-        float(np.mean([1 / len(case.options) for case in chosen])),
+        float(np.mean([len(case.answer) / len(case.options) for case in chosen])),
         _share(right),
         _share(right_without),
         _share(harmed),
@@ -155,16 +151,28 @@ def measure(belief: Belief, cases: Sequence[Case]) -> Worth:
     )
 
 
+@contextmanager
+def naming(case: Case) -> Iterator[None]:
+    """Whatever a model has against a case, named by the case.
+
+    Raises:
+        BackendError: In place of the model's `BackendError` or `ValueError`.
+    """
+    try:
+        yield
+    except (BackendError, ValueError) as error:
+        raise BackendError(
+            f"case {case.case_id!r}: {error}. If it is this case alone, leave the case out, or use a model with a "
+            "longer context where it is too long"
+        ) from error
+
+
 def _is_right(case: Case, told: Any) -> bool:
     return case.keys[int(np.argmax(told))] in case.answer
 
 
 def _share(found: Sequence[bool]) -> Share:
     return Share(float(np.mean(found)), *wilson_interval(sum(found), len(found)))
-
-
-def _keys(cases: Sequence[Case], told: Sequence[NDArray[np.float64]]) -> list[float]:
-    return [float(key_log_probability(case, row[None])[0]) for case, row in zip(cases, told, strict=True)]
 
 
 def _orders(cases: Sequence[Case], orders: Sequence[NDArray[np.float64]]) -> tuple[dict[str, float], Share | None]:

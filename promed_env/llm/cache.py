@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,10 +22,16 @@ from numpy.typing import NDArray
 from promed_env.errors import BackendError
 from promed_env.llm.base import PREFIX, Completion, LanguageModel, Likelihood, Messages
 
-__all__ = ["CachedModel"]
+__all__ = ["CachedModel", "fingerprint_of"]
 
 _PATIENCE = 60.0  # seconds to wait for another writer
 _MANY = 500  # keys looked up at once; SQLite takes 999
+_COLUMNS = [("key", "BLOB"), ("value", "BLOB")]
+
+
+def fingerprint_of(model: LanguageModel) -> str:
+    """What tells a model's ratings from those of others: its `fingerprint`, or its name where it has none."""
+    return str(getattr(model, "fingerprint", model.name))
 
 
 class CachedModel:
@@ -33,6 +40,7 @@ class CachedModel:
     Attributes:
         model: The model.
         path: The file.
+        fingerprint: The model's, which each rating is kept under.
         hits: Ratings found in the file so far.
         misses: Ratings asked of the model so far.
     """
@@ -45,10 +53,19 @@ class CachedModel:
         """
         self.model, self.path = model, Path(path)
         self.hits = self.misses = 0
-        self._identity = str(getattr(model, "fingerprint", model.name))
+        self.fingerprint = fingerprint_of(model)
         self._connections: dict[int, sqlite3.Connection] = {}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection()
+        with self._transaction() as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS ratings (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
+            )
+            found = [(name, kind) for _, name, kind, *_ in connection.execute("PRAGMA table_info(ratings)")]
+        if found != _COLUMNS:
+            raise BackendError(
+                f"{self.path} cannot be used as a cache of ratings: its table 'ratings' is another program's; "
+                "choose another file"
+            )
 
     @property
     def name(self) -> str:
@@ -107,7 +124,7 @@ class CachedModel:
         return [Likelihood(float(total), float(mean)) for total, mean in found]
 
     def _key(self, kind: str, messages: Messages, said: Sequence[str]) -> bytes:
-        told = [self._identity, kind, [[message["role"], message["content"]] for message in messages], list(said)]
+        told = [self.fingerprint, kind, [[message["role"], message["content"]] for message in messages], list(said)]
         return sha256(json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogatepass")).digest()
 
     def _through(
@@ -119,7 +136,7 @@ class CachedModel:
         self.misses += len(missing)
         if missing:
             fresh = {keys[index]: row for index, row in zip(missing, rate(missing), strict=True)}
-            with self._connection() as connection:  # one transaction
+            with self._transaction() as connection:
                 connection.executemany(
                     "INSERT OR IGNORE INTO ratings VALUES (?, ?)",
                     [(key, np.asarray(row, dtype="<f8").tobytes()) for key, row in fresh.items()],
@@ -129,25 +146,35 @@ class CachedModel:
 
     def _read(self, keys: set[bytes]) -> dict[bytes, NDArray[np.float64]]:
         wanted, found = list(keys), {}
-        for start in range(0, len(wanted), _MANY):
-            part = wanted[start : start + _MANY]
-            marks = ",".join("?" * len(part))
-            for key, value in self._connection().execute(f"SELECT * FROM ratings WHERE key IN ({marks})", part):
-                found[key] = np.frombuffer(value, dtype="<f8").astype(np.float64)
+        with self._transaction() as connection:
+            for start in range(0, len(wanted), _MANY):
+                part = wanted[start : start + _MANY]
+                marks = ",".join("?" * len(part))
+                for key, value in connection.execute(f"SELECT key, value FROM ratings WHERE key IN ({marks})", part):
+                    found[key] = np.frombuffer(value, dtype="<f8").astype(np.float64)
         return found
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction with the file.
+
+        Raises:
+            BackendError: The file is no database, locked, full or read-only.
+        """
+        try:
+            with self._connection() as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise BackendError(
+                f"{self.path} cannot be used as a cache of ratings: {error}; see that no other program holds it, that "
+                "it may be written and that there is room, or choose another file"
+            ) from error
 
     def _connection(self) -> sqlite3.Connection:
         """This process's connection: one that was open when a process was forked must not be used by the child."""
         if os.getpid() not in self._connections:
-            try:
-                connection = sqlite3.connect(self.path, timeout=_PATIENCE)
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=NORMAL")
-                with connection:
-                    connection.execute(
-                        "CREATE TABLE IF NOT EXISTS ratings (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
-                    )
-            except sqlite3.Error as error:
-                raise BackendError(f"{self.path} cannot be used as a cache of ratings: {error}") from error
+            connection = sqlite3.connect(self.path, timeout=_PATIENCE)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
             self._connections = {os.getpid(): connection}
         return self._connections[os.getpid()]

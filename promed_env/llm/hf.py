@@ -8,6 +8,7 @@ the left, so that the next token stands last in every row. Texts to be rated tha
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -143,8 +144,13 @@ class HFModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes when the weights or the tokenizer do: a hash of some of each weight, and of the chat template."""
-        digest = sha256(str(self.tokenizer.chat_template).encode())
+        """Tells models that rate otherwise: a hash of some of each weight, of dtype, configuration and tokenizer.
+
+        Of the tokenizer its vocabulary and chat template. The path does not matter.
+        """
+        vocabulary = json.dumps(self.tokenizer.get_vocab(), sort_keys=True)
+        told = [str(self.model.dtype), self.model.config.to_json_string(), vocabulary, self.tokenizer.chat_template]
+        digest = sha256(json.dumps(told).encode())
         for name, weight in sorted(self.model.state_dict().items()):
             some = weight.flatten()[:: max(1, weight.numel() // _SAMPLED)][:_SAMPLED]
             digest.update(f"{name}{tuple(weight.shape)}".encode() + some.float().cpu().numpy().tobytes())
@@ -251,9 +257,11 @@ class HFModel:
 
     def _check_length(self, longest: int, more: int = 0) -> None:
         if self._longest is not None and longest + more > self._longest:
+            need = f"{self.name} reads at most {self._longest} tokens; a dialogue needs {longest + more}"
+            if not more:
+                raise BackendError(f"{need}: shorten it, or use a model with a longer context")
             raise BackendError(
-                f"{self.name} reads at most {self._longest} tokens; a dialogue needs {longest + more}, {more} of them "
-                "to be generated: use fewer questions, fewer new tokens or another model"
+                f"{need}, {more} of them to be generated: use fewer questions, fewer new tokens or another model"
             )
 
     def _padded(self, rows: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:

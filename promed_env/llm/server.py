@@ -40,7 +40,8 @@ class ServerModel:
 
     Attributes:
         model: Its name on the server.
-        name: For tables.
+        name: For tables: backend, model and address, as `make_llm` takes them. A server does not tell its weights, so
+            this is also what its ratings are kept under (`promed_env.llm.cache`).
         prefill: Whether it is a vLLM server, which rates given texts.
         concurrency: Most requests at a time.
     """
@@ -91,10 +92,13 @@ class ServerModel:
         self.model = model
         self.prefill = prefill
         self.concurrency = concurrency
-        self.name = f"{'vllm-server' if prefill else 'openai'}:{model}"
+        # An address may hold a password or a key, which must not be told.
+        self._address = str(self._client.base_url.copy_with(userinfo=b"", query=None)).rstrip("/")
+        self._spec = f"{'vllm-server' if prefill else 'openai'}:{model}"
+        self.name = f"{self._spec}@{self._address}"
 
     def __repr__(self) -> str:
-        return f"ServerModel({self.model!r}, base_url={str(self._client.base_url)!r}, prefill={self.prefill})"
+        return f"ServerModel({self.model!r}, base_url={self._address!r}, prefill={self.prefill})"
 
     def chat(
         self,
@@ -169,7 +173,7 @@ class ServerModel:
             extra_body={**_CONTINUE, "prompt_logprobs": 0},
         )
         if not getattr(answer, "prompt_logprobs", None):
-            raise BackendError(f"{self.name} at {self._client.base_url} does not rate texts; is it a vLLM server?")
+            raise BackendError(f"{self._spec} at {self._address} does not rate texts; is it a vLLM server?")
         # Each entry holds the token that stands there, and only that; the first token has none.
         return [next(iter(entry.values()))["logprob"] for entry in answer.prompt_logprobs[1:]]
 
@@ -237,11 +241,10 @@ class ServerModel:
             # The client's own exception carries the request with its headers, so it must not come along.
             told = self._without_key(f"{type(error).__name__}: {error}")
             raise BackendError(
-                f"{self.name} at {self._client.base_url} failed after {self._client.max_retries} more attempts at "
-                f"most: {told}"
+                f"{self._spec} at {self._address} failed after {self._client.max_retries} more attempts at most: {told}"
             ) from None
         if not getattr(answer, "choices", None):
-            raise BackendError(f"{self.name} at {self._client.base_url} gave an answer without choices")
+            raise BackendError(f"{self._spec} at {self._address} gave an answer without choices")
         return answer
 
     def _without_key(self, text: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import cached_property
+from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +18,29 @@ from promed_env.errors import BackendError
 from promed_env.llm.base import PREFIX, Completion, Likelihood, Messages, seeds_for
 from promed_env.llm.tokens import prompt_tokens, rows_to_choose, rows_to_rate
 
-__all__ = ["VLLMModel"]
+__all__ = ["VLLMModel", "folder_fingerprint"]
+
+_DESCRIBING = {".json", ".jinja", ".model", ".py", ".txt"}  # files of a model's folder beside its weights
+_BLOCKS, _BLOCK = 4096, 1024  # bytes of each file of weights that are hashed, evenly over it
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """A hash of a model's folder: configuration and tokenizer whole, of the weights size and bytes from all over."""
+    digest = sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".safetensors":
+            size = path.stat().st_size
+            with path.open("rb") as weights:
+                read = bytearray()
+                for place in range(0, size, max(_BLOCK, size // _BLOCKS)):
+                    weights.seek(place)
+                    read += weights.read(_BLOCK)
+        elif path.suffix in _DESCRIBING and path.is_file():
+            size, read = path.stat().st_size, bytearray(path.read_bytes())
+        else:
+            continue
+        digest.update(f"{path.name} {size} ".encode() + read)
+    return digest.hexdigest()
 
 
 class VLLMModel:
@@ -55,6 +80,13 @@ class VLLMModel:
         )
         self.tokenizer: Any = self.engine.get_tokenizer()
         self.name = f"vllm:{path}"
+        self._folder, self._settings = Path(path), settings
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells models that rate otherwise: a hash of the folder, and of the settings."""
+        told = [folder_fingerprint(self._folder), self._settings]
+        return sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
     def __repr__(self) -> str:
         return f"VLLMModel({self.name!r})"

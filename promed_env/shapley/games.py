@@ -98,9 +98,11 @@ def case_shapley(
         case: The case; its `initial` facts matter in the game "presentation" only.
         belief: A hashable belief that covers the case.
         game: "all": v(N) - v(empty) is shared among all facts. "presentation": v(N) - v(initial) among the hidden ones.
-        budget: See `shapley_values`; None for the belief's own `shapley_budget`, or else `DEFAULT_BUDGET`.
-        method: See `shapley_values`. Where `auto` cannot be exact and the belief has a table, `table_shapley` samples
-            64 pairs of permutations, whatever the budget.
+        budget: See `shapley_values`; None for the belief's own `shapley_budget`, or else `DEFAULT_BUDGET`. For `auto`
+            it is raised to two more than the players, the least that an estimate needs.
+        method: See `shapley_values`. Where `auto` cannot be exact and the belief has a table, facts that tell no
+            options apart are no players, and if neither budget nor target is given, `table_shapley` samples 64 pairs
+            of permutations.
         seed: See `shapley_values`.
         target_stderr: See `shapley_values`.
 
@@ -110,19 +112,22 @@ def case_shapley(
     Raises:
         BeliefRequired: The belief does not cover the case.
     """
-    if budget is None:
-        budget = int(getattr(belief, "shapley_budget", DEFAULT_BUDGET))
+    most = _budget(belief, budget)
     players = np.array(case.hidden if game == "presentation" else range(case.n_facts), dtype=np.int64)
     base = np.zeros(case.n_facts, dtype=bool)
     if game == "presentation":
         base[list(case.initial)] = True
-    exact = len(players) <= MAX_EXACT and 1 << len(players) <= budget
-    if method == "auto" and not exact and target_stderr is None and isinstance(belief, TableBelief):
+    exact = len(players) <= MAX_EXACT and 1 << len(players) <= most
+    if method == "auto" and not exact and isinstance(belief, TableBelief):
         evidence, log_prior = belief.table(case)
-        estimate = table_shapley(
-            evidence[players], log_prior + evidence[base].sum(axis=0), key_columns(case), seed=seed
-        )
-        return _of_all(estimate, players, case.n_facts)
+        if budget is None and target_stderr is None:
+            estimate = table_shapley(
+                evidence[players], log_prior + evidence[base].sum(axis=0), key_columns(case), seed=seed
+            )
+            return _of_all(estimate, players, case.n_facts)
+        players = players[np.ptp(evidence[players], axis=1) > 0]  # the others are null players
+    if method == "auto":
+        most = max(most, len(players) + 2)
 
     def value_fn(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         facts = np.tile(base, (len(coalitions), 1))
@@ -130,7 +135,7 @@ def case_shapley(
         return characteristic(belief, case, facts)
 
     estimate = shapley_values(
-        value_fn, len(players), budget=budget, method=method, seed=seed, target_stderr=target_stderr
+        value_fn, len(players), budget=most, method=method, seed=seed, target_stderr=target_stderr
     )
     return _of_all(estimate, players, case.n_facts)
 
@@ -156,7 +161,8 @@ def annotate(
         method: See `case_shapley`.
         seed: See `case_shapley`.
         target_stderr: See `case_shapley`.
-        provenance: Kept with the values.
+        provenance: Kept with the values, and with it, under "games", each game's budget, method and evaluations; None
+            to keep neither.
 
     Raises:
         BeliefRequired: The belief does not cover the case.
@@ -165,15 +171,23 @@ def annotate(
         game: case_shapley(case, belief, game, budget=budget, method=method, seed=seed, target_stderr=target_stderr)
         for game in games
     }
+    told = {
+        game: {"budget": _budget(belief, budget), "method": estimate.method, "evaluations": estimate.evaluations}
+        for game, estimate in estimates.items()
+    }
     note = ShapleyAnnotation(
         belief=belief.name,
         values={game: np.round(estimate.values, 9) + 0.0 for game, estimate in estimates.items()},
         stderr={game: estimate.stderr for game, estimate in estimates.items()},
         method=estimates[games[0]].method,
         evaluations=sum(estimate.evaluations for estimate in estimates.values()),
-        provenance=provenance or {},
+        provenance={} if provenance is None else {**provenance, "games": told},
     )
     return dataclasses.replace(case, shapley=note)
+
+
+def _budget(belief: Belief, budget: int | None) -> int:
+    return int(getattr(belief, "shapley_budget", DEFAULT_BUDGET)) if budget is None else budget
 
 
 def _of_all(estimate: ShapleyEstimate, players: NDArray[np.int64], n: int) -> ShapleyEstimate:

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from promed_env.errors import BackendError
 from promed_env.llm import LanguageModel
 from promed_env.llm.base import Completion, Likelihood
 from promed_env.llm.cache import CachedModel
+from promed_env.llm.server import ServerModel
+from promed_env.llm.vllm import VLLMModel
 
 
 class Counting:
@@ -130,3 +133,58 @@ def test_a_file_that_is_no_cache_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("These are my notes, and they are long enough to be no database. " * 20)
     with pytest.raises(BackendError, match="cannot be used as a cache"):
         CachedModel(Counting(), tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["CREATE TABLE ratings (id INTEGER, score REAL, who TEXT)", "CREATE TABLE ratings (key TEXT, value TEXT)"],
+)
+def test_another_programs_table_is_no_cache(tmp_path: Path, table: str) -> None:
+    connection = sqlite3.connect(tmp_path / "other.sqlite")
+    connection.execute(table)
+    connection.close()
+    with pytest.raises(BackendError, match=r"other\.sqlite cannot be used .* 'ratings' is another program's"):
+        CachedModel(Counting(), tmp_path / "other.sqlite")
+
+
+def test_a_database_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("promed_env.llm.cache._PATIENCE", 0.01)
+    model = CachedModel(Counting(), tmp_path / "r.sqlite")
+    other = sqlite3.connect(tmp_path / "r.sqlite")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(BackendError, match=r"r\.sqlite cannot be used as a cache of ratings: database is locked; see"):
+        model.logprob(said("a"), ["x"])
+    other.execute("DROP TABLE ratings")
+    other.commit()
+    other.close()
+    with pytest.raises(BackendError, match=r"r\.sqlite cannot be used as a cache of ratings: no such table"):
+        model.logprob(said("a"), ["x"])
+
+
+def test_a_model_of_vllm_is_told_by_its_files_and_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = SimpleNamespace(get_tokenizer=lambda: None)
+    fake = SimpleNamespace(SamplingParams=None, LLM=lambda **settings: engine)
+    monkeypatch.setattr("promed_env.llm.vllm.find_spec", lambda name: fake)
+    monkeypatch.setattr("promed_env.llm.vllm.import_module", lambda name: fake)
+    seen = set()
+    for name, weights, config, settings in [
+        ("a", b"0" * (9 << 20), "{}", {}),
+        ("a", b"0" * (8 << 20) + b"1" * (1 << 20), "{}", {}),
+        ("a", b"0" * (9 << 20) + b"0", "{}", {}),
+        ("a", b"0" * (9 << 20), '{"rope_theta": 1}', {}),
+        ("a", b"0" * (9 << 20), "{}", {"dtype": "float32"}),
+        ("b", b"0" * (9 << 20), "{}", {}),  # the first, in another place
+    ]:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        (folder / "model.safetensors").write_bytes(weights)
+        (folder / "config.json").write_text(config)
+        (folder / "ratings.sqlite").write_text(str(len(seen)))  # no part of the model
+        seen.add(CachedModel(VLLMModel(folder, **settings), tmp_path / "r").fingerprint)
+    assert len(seen) == 5
+
+
+def test_two_servers_are_two_models(tmp_path: Path) -> None:
+    pytest.importorskip("openai", reason="the extra llm is not installed")
+    models = [ServerModel("m", f"http://{host}:1/v1") for host in ("one", "two")]
+    assert len({CachedModel(model, tmp_path / "r").fingerprint for model in models}) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,8 @@ def test_what_cannot_be_asked_is_said(tiny: HFModel) -> None:
         tiny.logprob([chat], [""])
     with pytest.raises(BackendError, match="reads at most 512 tokens; a dialogue needs 731, 128 of them to be"):
         tiny.chat([[{"role": "user", "content": "fever " * 600}]])
+    with pytest.raises(BackendError, match=r"a dialogue needs .*: shorten it, or use a model with a longer context"):
+        tiny.logprob([[{"role": "user", "content": "fever " * 600}]], ["Yes"])
     with pytest.raises(BackendError, match="does not end 'answer: ' and one of"):
         choice_tokens(tiny.tokenizer, "answer: ", ["A", "A B"])
 
@@ -170,6 +173,28 @@ def test_a_saved_model_loads_and_pickled_weights_do_not(tiny: HFModel, tmp_path:
     (folder / "model.safetensors").unlink()
     with pytest.raises(BackendError, match="no pickled weights are read, unless asked for"):
         load_hf(folder, device="cpu")
+
+
+def test_the_fingerprint_tells_models_that_rate_otherwise_and_not_where_they_lie(tiny: HFModel, tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        tiny.model.save_pretrained(tmp_path / place)
+        tiny.tokenizer.save_pretrained(tmp_path / place)
+
+    def loaded(**how: Any) -> HFModel:
+        return load_hf(tmp_path / "one", device="cpu", **how)
+
+    theta, tokens, template, weights = loaded(), loaded(), loaded(), loaded()
+    theta.model.config.rope_parameters["rope_theta"] = 77.0
+    tokens.tokenizer.add_tokens(["rash"])
+    template.tokenizer.chat_template += "\n"
+    with torch.no_grad():
+        weights.model.lm_head.weight[0, 0] += 1
+    changed = [theta, tokens, template, weights, loaded(dtype="bfloat16")]
+    assert len({model.fingerprint for model in [loaded(), *changed]}) == 6
+    assert load_hf(tmp_path / "two", device="cpu").fingerprint == loaded().fingerprint
+    coarse = loaded().model.bfloat16()  # most checkpoints are stored so, and computed in float32 or not
+    models = [HFModel(coarse, tiny.tokenizer, "hf:a"), HFModel(deepcopy(coarse).float(), tiny.tokenizer, "hf:b")]
+    assert models[0].fingerprint != models[1].fingerprint
 
 
 @pytest.mark.parametrize(

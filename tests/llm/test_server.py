@@ -239,3 +239,12 @@ def test_a_vllm_server_goes_on_after_the_prefix_and_rates_texts(server: Server) 
 def test_numbers_out_of_range_are_named(server: Server) -> None:
     with pytest.raises(ValueError, match="timeout must be above 0"):
         ServerModel("m", server.url, timeout=0)
+
+
+def test_the_name_tells_the_server_and_no_secret(server: Server) -> None:
+    model = make_llm(f"openai:m@{server.url}")
+    assert model.name == f"openai:m@{server.url}" and make_llm(model.name) is model
+    assert ServerModel("m", server.url, prefill=True).name == f"vllm-server:m@{server.url}"
+    assert ServerModel("m").name == "openai:m@https://api.openai.com/v1"
+    secret = ServerModel("m", f"http://me:{KEY}@host:1/v1?api-key={KEY}")
+    assert secret.name == "openai:m@http://host:1/v1" and KEY not in repr(secret)
