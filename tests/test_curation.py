@@ -22,6 +22,7 @@ from promed_env.datasets.curation import (
     LanguageModelSplitter,
     RuleSplitter,
     check_facts,
+    check_rows,
     curate,
     curate_row,
     sentences,
@@ -29,6 +30,7 @@ from promed_env.datasets.curation import (
 )
 from promed_env.datasets.curation.chinese import split_chinese
 from promed_env.datasets.curation.facts import split_sentence
+from promed_env.datasets.curation.vetoes import garbled
 from promed_env.datasets.curation.words import content_words, denies, invented, lost
 from promed_env.datasets.jsonl import Row
 from promed_env.errors import DatasetError
@@ -161,10 +163,207 @@ def test_any_stem_becomes_a_case_that_round_trips(text: str, format: str, presen
             ["There is an itchy rash on the face, chest, and back."],
         ),
         ("The lips are dry; the skin is warm.", ["The lips are dry.", "The skin is warm."]),
+        # What was once garbled: "left" as a verb, denials of nobody, words of another head, subjects of another clause.
+        (
+            "He has nausea, chills, and left upper quadrant tenderness.",
+            ["He has nausea.", "He has chills.", "He has left upper quadrant tenderness."],
+        ),
+        (
+            "Ultrasound shows a dilated right ventricle and right atrium.",
+            ["Ultrasound shows a dilated right ventricle and right atrium."],
+        ),
+        (
+            "He left the clinic and denies pain.",
+            ["He left the clinic.", "He denies pain."],
+        ),
+        (
+            "Her brother is alive and well with no medical problems.",
+            ["Her brother is alive and well.", "Her brother has no medical problems."],
+        ),
+        (
+            "He is otherwise healthy with no allergies.",
+            ["He is otherwise healthy.", "He has no allergies."],
+        ),
+        (
+            "Her parents are both well with no chronic illnesses.",
+            ["Her parents are both well.", "Her parents have no chronic illnesses."],
+        ),
+        (
+            "The wound is clean with no discharge.",
+            ["The wound is clean.", "There is no discharge."],
+        ),
+        (
+            "The record shows frequent colds but no bone or soft tissue infections.",
+            ["The record shows frequent colds.", "There is no bone or soft tissue infections."],
+        ),
+        (
+            "The rash is not accompanied by itching, fever, arthralgia, or chills.",
+            [
+                "The rash is not accompanied by itching.",
+                "The rash is not accompanied by fever.",
+                "The rash is not accompanied by arthralgia.",
+                "The rash is not accompanied by chills.",
+            ],
+        ),
+        (
+            "The baby has increased tone, a weak cry, no eye contact, and clenched fists.",
+            [
+                "The baby has increased tone.",
+                "The baby has a weak cry.",
+                "The baby has no eye contact.",
+                "The baby has clenched fists.",
+            ],
+        ),
+        (
+            "Urine studies are notable for a high urine protein level, without evidence of glucose or blood.",
+            [
+                "Urine studies are notable for a high urine protein level, without evidence of glucose.",
+                "Urine studies are notable for a high urine protein level, without evidence of blood.",
+            ],
+        ),
+        (
+            "Her throat is mildly red with normal tonsils and no pus.",
+            ["Her throat is mildly red with normal tonsils.", "Her throat is mildly red with no pus."],
+        ),
+        (
+            "A 50-year-old man with a long history of gout and no recent injury comes to the clinic.",
+            [
+                "The patient is a 50-year-old man.",
+                "The patient has a long history of gout.",
+                "The patient has no recent injury.",
+                "The patient comes to the clinic.",
+            ],
+        ),
+        (
+            "The exam shows no rash, no swelling, and a healed scar.",
+            ["The exam shows no rash.", "The exam shows no swelling.", "The exam shows a healed scar."],
+        ),
+        (
+            "A 30-year-old man is hospitalized for acute confusion, photophobia, and dysphagia.",
+            [
+                "The patient is a 30-year-old man.",
+                "The patient is hospitalized for acute confusion.",
+                "The patient is hospitalized for photophobia.",
+                "The patient is hospitalized for dysphagia.",
+            ],
+        ),
+        (
+            "She is given 3 liters of saline and ketorolac.",
+            ["She is given 3 liters of saline and ketorolac."],
+        ),
+        (
+            "He is admitted to receive intravenous fluids and furosemide.",
+            ["He is admitted to receive intravenous fluids and furosemide."],
+        ),
+        (
+            "He was seen making a chewing motion with his jaw, licking his lips, and blinking.",
+            ["He was seen making a chewing motion with his jaw, licking his lips, and blinking."],
+        ),
+        (
+            "She comes in with fever and cough for 3 days, followed by left chest pain, chills, and fatigue.",
+            ["She comes in with fever and cough for 3 days, followed by left chest pain, chills, and fatigue."],
+        ),
+        (
+            "A rash is noted across the trunk and bilateral upper and lower extremities.",
+            ["A rash is noted across the trunk and bilateral upper and lower extremities."],
+        ),
+        (
+            "At night he feels chest tightness and sweats so heavily that he changes his shirt.",
+            ["At night he feels chest tightness and sweats so heavily that he changes his shirt."],
+        ),
+        (
+            "The plan is to stop the drug and return to the clinic in 3 weeks.",
+            ["The plan is to stop the drug.", "The plan is to return to the clinic in 3 weeks."],
+        ),
+        (
+            "Her history is unknown as she is rarely seen by a doctor and is homeless.",
+            ["Her history is unknown as she is rarely seen by a doctor and is homeless."],
+        ),
+        (
+            "She has also been avoiding her sister and friends because she is sad.",
+            ["She has also been avoiding her sister.", "She has also been avoiding friends because she is sad."],
+        ),
+        (
+            "A 60-year-old man with a history of lung cancer that was cut out comes to the clinic because of cough.",
+            [
+                "The patient is a 60-year-old man.",
+                "The patient with a history of lung cancer that was cut out comes to the clinic because of cough.",
+            ],
+        ),
+        (
+            "A 45-year-old woman with colon cancer who is undergoing chemotherapy comes to the clinic.",
+            [
+                "The patient is a 45-year-old woman.",
+                "The patient with colon cancer who is undergoing chemotherapy comes to the clinic.",
+            ],
+        ),
+        (
+            "He says that the cramps “come and go” and usually last 10 minutes.",
+            ["He says that the cramps “come and go” and usually last 10 minutes."],
+        ),
+        (
+            "The workup demonstrates that the wedge pressure and troponins are elevated.",
+            ["The workup demonstrates that the wedge pressure and troponins are elevated."],
+        ),
+        (
+            "Her father reports that he was short as a boy; he is now 180 cm tall.",
+            ["Her father reports that he was short as a boy; he is now 180 cm tall."],
+        ),
+        (
+            "He takes a drug for gout, drinks beer, and no longer smokes.",
+            ["He takes a drug for gout.", "He drinks beer.", "He no longer smokes."],
+        ),
+        (
+            "Examination shows a firm, round, and tender nodule.",
+            ["Examination shows a firm, round, and tender nodule."],
+        ),
+        (
+            "He is diagnosed with gout and started on colchicine.",
+            ["He is diagnosed with gout.", "He is started on colchicine."],
+        ),
+        (
+            "She is able to eat and drink.",
+            ["She is able to eat.", "She is able to drink."],
+        ),
+        (
+            "A 20-year-old female college student comes to the clinic.",
+            ["The patient is a 20-year-old female college student.", "The patient comes to the clinic."],
+        ),
+        (
+            "History includes asthma, obesity, and a stroke 2 years ago.",
+            ["History includes asthma.", "History includes obesity.", "History includes a stroke 2 years ago."],
+        ),
     ],
 )
 def test_sentences_split_into_facts(sentence: str, facts: list[str]) -> None:
     assert list(split_sentence(sentence)) == facts
+
+
+@pytest.mark.parametrize(
+    ("sentence", "fact"),
+    [
+        ("He has a history of gout that was treated.", "He has a history of gout that."),
+        ("He has a history of gout and no recent fall.", "He has a history of no recent fall."),
+        ("He has increased thirst and a rash.", "He has increased a rash."),
+        ("She has fever, followed by pain.", "She has followed by pain."),
+        ("She comes with fever, followed by pain.", "She comes with followed by pain."),
+        ("He is seen for cough and nausea.", "He is nausea."),
+        ("The pain is not eased by rest or vomiting.", "The pain is not vomiting."),
+        ("He is alert and lacks insight.", "He is lacks insight."),
+        ("Studies are notable for anemia, without fever.", "Studies are notable for without fever."),
+        ("The scan shows a soft, round mass.", "The scan shows a soft."),
+        ("His lungs are clear and he has a rash.", "His lungs has a rash."),
+        ("She was admitted for cough and fever.", "She was admitted fever."),
+    ],
+)
+def test_a_cut_that_garbles_is_seen(sentence: str, fact: str) -> None:
+    assert garbled(fact, sentence)
+
+
+@given(text=TEXTS)
+def test_no_fact_of_the_rules_is_garbled_in_its_sentence(text: str) -> None:
+    facts = split_sentence(text)
+    assert len(facts) == 1 or not any(garbled(fact, text) for fact in facts)
 
 
 @given(text=TEXTS)
@@ -331,6 +530,26 @@ def test_a_malformed_row_is_an_error_with_its_place(row: dict[str, Any], said: s
 def test_an_id_that_occurs_twice_is_an_error() -> None:
     with pytest.raises(DatasetError, match="x:2: field 'id': 1 was already used"):
         curate([Row("x:1", {**ROW, "id": 1}), Row("x:2", {**ROW, "id": 1})], "medqa")
+
+
+@pytest.mark.parametrize(
+    "bad", [{**ROW, "answer_idx": "C"}, {**ROW, "options": {"AA": "x", "B": "y"}, "answer_idx": "B"}, {**ROW, "id": 1}]
+)
+def test_every_row_is_checked_before_one_is_split(bad: dict[str, Any]) -> None:
+    rows = [Row("x:1", {**ROW, "id": 1}), Row("x:2", bad)]
+    model = Scripted(lambda _: pytest.fail("a sentence was split"))
+    with pytest.raises(DatasetError, match=r"^x:2: field '(answer_idx|options|id)'"):
+        curate(rows, "medqa", splitter=LanguageModelSplitter(model))
+    check_rows(rows[:1], "medqa")
+
+
+def test_what_is_done_is_not_made_again() -> None:
+    rows = [Row(f"x:{number}", ROW) for number in range(3)]
+    made: list[Case] = []
+    whole = curate(rows, "medqa")
+    done = {1: curate_row(ROW, 1, "medqa", RuleSplitter())}
+    assert curate(rows, "medqa", done=done, on_case=lambda case, _: made.append(case)) == whole
+    assert [case.case_id for case in made] == ["curated-medqa:0", "curated-medqa:2"]
 
 
 @pytest.mark.parametrize(("format", "presentation"), [("medqo", "first"), ("medqa", "last")])

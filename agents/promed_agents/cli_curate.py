@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from promed_agents.cli_common import fail, progress_bar
-from promed_agents.files import kept_lines
+from promed_agents.files import damaged, read_unfinished, write_whole
 from promed_env.case import Case
 from promed_env.datasets.curation import (
     PRESENTATIONS,
@@ -26,9 +26,10 @@ from promed_env.datasets.curation import (
     LanguageModelSplitter,
     RuleSplitter,
     Splitter,
+    check_rows,
     curate,
 )
-from promed_env.datasets.jsonl import read_rows, write_jsonl
+from promed_env.datasets.jsonl import Row, read_rows, write_jsonl
 from promed_env.errors import DatasetError, ProMedError
 from promed_env.llm import make_llm
 
@@ -37,7 +38,10 @@ __all__ = ["curate_command"]
 _FORMATS = "; ".join(f"{name}: {chosen.fields}" for name, chosen in SOURCE_FORMATS.items())
 _PRESENTATIONS = "; ".join(f"{name}: {what}" for name, what in PRESENTATIONS.items())
 
-Finished = list[tuple[Case, CaseCounts]]
+Finished = dict[int, tuple[Case, CaseCounts]]
+"""What was made of rows, by their place among those asked for."""
+
+_UNFINISHED = "an unfinished curation"
 
 
 def curate_command(
@@ -77,24 +81,24 @@ def curate_command(
             if given not in known:
                 raise DatasetError(f"unknown name {given!r}; known are {', '.join(known)}")
         rows = read_rows(file)[:limit]
-        splitter: Splitter = RuleSplitter() if model is None else LanguageModelSplitter(make_llm(model))
-        settings = {
-            "format": format,
-            "presentation": presentation,
-            "splitter": splitter.name,
-            "rows": hashlib.sha256(json.dumps([row.fields for row in rows]).encode()).hexdigest(),
-        }
+        check_rows(rows, format)
         # Rules take seconds for a thousand rows; only a model's work is worth keeping half done.
         kept = None if model is None else out.with_name(f".{out.name}.partial")
-        done = [] if kept is None else _begin(kept, settings, resume)
+        if kept is not None and kept.exists() and not resume:
+            raise DatasetError(f"{kept}: a stopped run left this; continue it with --resume, or remove it")
+        splitter: Splitter = RuleSplitter() if model is None else LanguageModelSplitter(make_llm(model))
+        settings = {"format": format, "presentation": presentation, "splitter": splitter.name}
+        keys = [_key(row, number) for number, row in enumerate(rows)]
+        done = {} if kept is None else _begin(kept, settings, keys)
         with progress_bar(console, quiet=quiet) as progress:
             task = progress.add_task("curating", total=len(rows), completed=len(done))
             log = None if kept is None else kept.open("a", encoding="utf-8")
             try:
+                left = (key for number, key in enumerate(keys) if number not in done)
 
                 def finished(case: Case, counts: CaseCounts) -> None:
                     if log is not None:
-                        _keep(log, {"case": case.to_json(), "counts": counts})
+                        _keep(log, {"row": next(left), "case": case.to_json(), "counts": counts})
                     progress.advance(task)
 
                 made = curate(rows, format, splitter=splitter, presentation=presentation, done=done, on_case=finished)
@@ -111,22 +115,35 @@ def curate_command(
     _tell(console, made, out, model is not None)
 
 
-def _begin(kept: Path, settings: dict[str, str], resume: bool) -> Finished:
-    """What an earlier run finished; without one, its file is begun."""
+def _key(row: Row, number: int) -> str:
+    """A hash of what a row's case is made of; a row without an id is named after its place."""
+    made_of = row.fields if "id" in row.fields else [number, row.fields]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+
+
+def _begin(kept: Path, settings: dict[str, str], keys: Sequence[str]) -> Finished:
+    """What an earlier run finished of the rows with these keys; without one, its file is begun."""
     if not kept.exists():
-        with kept.open("w", encoding="utf-8") as file:
-            _keep(file, settings)
-        return []
-    if not resume:
-        raise DatasetError(f"{kept}: a stopped run left this; continue it with --resume, or remove it")
-    lines = kept_lines(kept)
-    if not lines or json.loads(lines[0]) != settings:
-        raise DatasetError(f"{kept}: was begun on other rows or with other options; repeat them, or remove it")
-    rows = [json.loads(line) for line in lines[1:]]
-    return [
-        (Case.from_json(row["case"]), CaseCounts(row["counts"][0], row["counts"][1], tuple(row["counts"][2])))
-        for row in rows
-    ]
+        write_whole(kept, json.dumps(settings) + "\n")
+        return {}
+    header, rows = read_unfinished(kept, _UNFINISHED)
+    if header != settings:
+        raise DatasetError(f"{kept}: was begun with other options; repeat them, or remove it")
+    places = {key: number for number, key in enumerate(keys)}
+    done: Finished = {}
+    for line, row in enumerate(rows, start=2):
+        try:
+            key, (sentences, asked, refused) = str(row["row"]), row["counts"]
+            made = Case.from_json(row["case"]), CaseCounts(sentences, asked, tuple(refused))
+        except (KeyError, TypeError, ValueError, DatasetError) as error:
+            raise damaged(kept, line, _UNFINISHED, repr(error)) from error
+        if key not in places:
+            raise DatasetError(
+                f"{kept}:{line}: {made[0].case_id} is finished, but its row is not among those asked for: it has "
+                "changed, or --limit is too small; remove that line to drop its work, or the file to begin anew"
+            )
+        done[places[key]] = made
+    return done
 
 
 def _keep(file: IO[str], row: dict[str, Any]) -> None:

@@ -113,9 +113,100 @@ def test_a_models_work_is_checked_counted_and_resumed(
     output = run(*arguments, "--resume")
     assert "3 cases, split by echo" in output
     assert "sentences left to the rules 0 of 3 (silent 0, invented 0, lost 0, denial 0)" in output
-    assert models[3].calls == 1  # only the row that was not finished
+    assert models[2].calls == 1  # only the row that was not finished; none was loaded to ask for --resume
     assert [case.n_facts for case in load_dataset(out)] == [1, 1, 1]
     assert not partial.exists()
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture
+def stopped(questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str | Path], Path]:
+    """A run's arguments and its partial file, with two of three rows finished."""
+    monkeypatch.setattr(cli_curate, "make_llm", lambda name: Echo(fails_at=3))
+    arguments = [questions, "--out", tmp_path / "cases.jsonl", "--model", "hf:any"]
+    run(*arguments, code=1)
+    monkeypatch.setattr(cli_curate, "make_llm", lambda name: Echo())
+    return arguments, tmp_path / ".cases.jsonl.partial"
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ({**ROWS[2], "answer_idx": "Z"}, "questions.jsonl:3: field 'answer_idx': 'Z' is not among the option keys"),
+        ({**ROWS[2], "options": {"AA": "x", "A": "y"}}, "questions.jsonl:3: field 'options': a key must be a single"),
+        ({**ROWS[2], "id": 7}, "questions.jsonl:4: field 'id': 7 was already used by an earlier row"),
+    ],
+)
+def test_every_row_is_checked_before_a_model_is_loaded(
+    last: dict[str, Any], said: str, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(questions, [*ROWS[:2], last, {**ROWS[2], "id": 7}])
+    monkeypatch.setattr(cli_curate, "make_llm", lambda name: pytest.fail("a model was loaded"))
+    assert said in run(questions, "--out", tmp_path / "cases.jsonl", "--model", "hf:any", code=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["questions.jsonl"]
+
+
+def test_rows_that_are_not_finished_may_change_and_the_limit_may_grow(
+    questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, model = tmp_path / "cases.jsonl", Echo()
+    written(questions, [*ROWS, {**ROWS[0], "id": "more"}])
+    monkeypatch.setattr(cli_curate, "make_llm", lambda name: Echo(fails_at=2))
+    run(questions, "--out", out, "--model", "hf:any", "--limit", "2", code=1)
+    written(questions, [ROWS[0], {**ROWS[1], "id": "new"}, *ROWS[2:]])
+    monkeypatch.setattr(cli_curate, "make_llm", lambda name: model)
+    run(questions, "--out", out, "--model", "hf:any", "--resume")
+    assert model.calls == 2
+    assert [case.case_id for case in load_dataset(out)] == [f"curated-medqa:{name}" for name in (0, "new", 2)]
+
+
+@pytest.mark.parametrize("rows", [[{**ROWS[0], "answer_idx": "B"}, *ROWS[1:]], ROWS[:1]], ids=["changed", "fewer"])
+def test_finished_work_is_not_dropped_in_silence(
+    rows: list[dict[str, Any]], stopped: tuple[list[str | Path], Path], questions: Path
+) -> None:
+    arguments, partial = stopped
+    before = partial.read_bytes()
+    written(questions, rows)
+    output = run(*arguments, "--resume", code=1)
+    assert "is finished, but its row is not among those asked for" in output
+    assert "remove that line to drop its work, or the file to begin anew" in output
+    assert partial.read_bytes() == before
+
+
+def test_a_line_that_was_removed_is_made_again(stopped: tuple[list[str | Path], Path], tmp_path: Path) -> None:
+    arguments, partial = stopped
+    header, _, second = partial.read_text(encoding="utf-8").splitlines(keepends=True)
+    partial.write_text(header + second, encoding="utf-8")
+    run(*arguments, "--resume")
+    assert [case.case_id for case in load_dataset(tmp_path / "cases.jsonl")] == [
+        f"curated-medqa:{number}" for number in range(3)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (lambda text: "", 1),
+        (lambda text: "garbage\n", 1),
+        (lambda text: text.replace('"case": {', '"case": [{', 1), 2),
+        (lambda text: text.replace('"counts"', '"count"', 1), 2),
+        (lambda text: text + "3\n", 4),
+    ],
+)
+def test_a_damaged_partial_file_is_an_error_that_says_what_to_do(
+    damage: Any, line: int, stopped: tuple[list[str | Path], Path]
+) -> None:
+    arguments, partial = stopped
+    partial.write_text(damage(partial.read_text(encoding="utf-8")), encoding="utf-8")
+    before = partial.read_bytes()
+    output = run(*arguments, "--resume", code=1)
+    assert f".cases.jsonl.partial:{line} is no line of an unfinished curation" in output
+    assert "remove" in output
+    assert "to begin anew" in output
+    assert partial.read_bytes() == before
 
 
 def test_help_teaches() -> None:

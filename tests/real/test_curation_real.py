@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from promed_env.datasets.curation import Curated, RuleSplitter, curate, split_question
+from promed_env.datasets.curation import Curated, RuleSplitter, curate, sentences, split_question
+from promed_env.datasets.curation.facts import split_sentence
+from promed_env.datasets.curation.vetoes import garbled
 from promed_env.datasets.curation.words import invented, lost
 from promed_env.datasets.jsonl import Row, read_rows
 
@@ -43,6 +46,41 @@ def test_every_row_becomes_a_case_that_keeps_every_word(rows: list[Row], curated
         vignette = split_question(row.fields["question"]).vignette
         assert not lost(vignette, [fact.text for fact in case.facts])
         assert not any(invented(fact.text, vignette) for fact in case.facts)
+
+
+GARBLED = re.compile(
+    r"\b(?:that|which|who|whose|because|and|or|of|with|without|for|to|from|by)\.$"
+    r"|\b(?:of|for|to|by|normal|increased|decreased|elevated) (?:no|without|neither)\b(?! (?:longer|more|one|known))"
+    r"|\b(?:no no|no an?|any no|with followed|for followed|with without|increased an?|decreased an?|normal an?)\b"
+    r"|^There (?:is|are) no (?:skin|bone|chest|abdominal|cervical|significant|normal|urinary|carotid|pulmonary)\.$"
+    r"|^(?:The patient|He|She|The \w+|His \w+|Her \w+) (?:is|was) (?:not )?(?:vomiting|nausea|fever|cough|pain|"
+    r"chills|photophobia|phonophobia|dysphagia|diarrhea|fatigue|homeless|dyspnea|malaise|syphilis|\w+emia)\.$"
+    r"|\b(?:is|was|are|were) (?:has|have|had|denies|lacks|is|was|are|were|takes|begins|complains)\b"
+    r"|^(?:The patient|He|She|There|\w+ examination|\w+ exam|Echocardiography)(?: now)? left (?!the|his|her|an?\b)"
+)
+# What the sentence itself says so, or its author, and no cut: "is vomiting".
+SAID = {
+    "The patient is vomiting.",
+    "He is vomiting.",
+    "She is vomiting.",
+    "The patient is homeless.",
+    "He is homeless.",
+}
+
+
+def test_no_fact_of_the_whole_file_is_garbled(rows: list[Row]) -> None:
+    found = []
+    for row in rows:
+        for sentence in sentences(split_question(row.fields["question"]).vignette):
+            if sentence.above:
+                continue
+            facts = split_sentence(sentence.text)
+            for fact in facts:
+                seen = GARBLED.search(fact)
+                if seen and len(facts) > 1 and fact not in SAID and seen[0].strip(".") not in sentence.text:
+                    found.append(fact)
+            assert len(facts) == 1 or not any(garbled(fact, sentence.text) for fact in facts)
+    assert found == []
 
 
 def test_facts_are_many_and_defects_are_flagged(curated: Curated) -> None:

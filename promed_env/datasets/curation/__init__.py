@@ -2,7 +2,8 @@
 
 The stem is split into vignette and question (`question`), the vignette into sentences (`sentences`) and those into
 self-contained atomic facts, by rules (`facts`, `chinese`) or by a language model that is checked against every sentence
-(`splitters`); `curate` puts the case together. What may be invented and lost (nothing) is defined in `words`.
+(`splitters`); `curate` puts the case together. What may be invented and lost (nothing) is defined in `words`,
+what no fact may look like in `vetoes`.
 """
 
 from promed_env.datasets.curation.curate import (
@@ -11,6 +12,7 @@ from promed_env.datasets.curation.curate import (
     CaseCounts,
     Curated,
     CurationReport,
+    check_rows,
     curate,
     curate_row,
 )
@@ -40,6 +42,7 @@ __all__ = [
     "Splitter",
     "Stem",
     "check_facts",
+    "check_rows",
     "curate",
     "curate_row",
     "sentences",

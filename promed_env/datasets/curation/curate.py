@@ -34,6 +34,7 @@ __all__ = [
     "CurationReport",
     "SourceFormat",
     "SourceQuestion",
+    "check_rows",
     "curate",
     "curate_row",
 ]
@@ -143,17 +144,17 @@ def curate(
     *,
     splitter: Splitter | None = None,
     presentation: str = "first",
-    done: Sequence[tuple[Case, CaseCounts]] = (),
+    done: Mapping[int, tuple[Case, CaseCounts]] = MappingProxyType({}),
     on_case: Callable[[Case, CaseCounts], None] | None = None,
 ) -> Curated:
-    """Make a case of every row.
+    """Make a case of every row; all rows are checked before the first is split.
 
     Args:
         rows: Rows of a file, as `read_rows` gives them.
         format: A name in `SOURCE_FORMATS`.
         splitter: What cuts sentences into facts; the rules by default.
         presentation: A name in `PRESENTATIONS`.
-        done: What an earlier run made of the first rows; they are not made again.
+        done: What an earlier run made of rows, by their place in `rows`, from 0; they are not made again.
         on_case: Called after each case that is made.
 
     Raises:
@@ -162,21 +163,38 @@ def curate(
         BackendError: The splitter's model fails.
     """
     splitter = RuleSplitter() if splitter is None else splitter
-    cases = {case.case_id: case for case, _ in done}
-    counts = [count for _, count in done]
-    for number, row in enumerate(rows[len(done) :], len(done)):
+    check_rows(rows, format)
+    finished: list[tuple[Case, CaseCounts]] = []
+    for number, row in enumerate(rows):
+        if number in done:
+            finished.append(done[number])
+            continue
         try:
-            case, count = curate_row(row.fields, number, format, splitter, presentation)
-            if case.case_id in cases:
+            finished.append(curate_row(row.fields, number, format, splitter, presentation))
+        except DatasetError as error:
+            raise DatasetError(f"{row.place}: {error}") from error
+        if on_case is not None:
+            on_case(*finished[-1])
+    cases, counts = tuple(case for case, _ in finished), [count for _, count in finished]
+    return Curated(cases, CurationReport.of(splitter.name, cases, counts))
+
+
+def check_rows(rows: Sequence[Row], format: str) -> None:
+    """Check that every row has the format's fields and an id of its own; nothing is split.
+
+    Raises:
+        DatasetError: The format is unknown, a row is malformed or repeats an id; the message starts with the row's
+            place.
+    """
+    seen: set[str] = set()
+    for number, row in enumerate(rows):
+        try:
+            _, case_id = _source(row.fields, number, format)
+            if case_id in seen:
                 raise DatasetError(f"field 'id': {row.fields.get('id', number)!r} was already used by an earlier row")
         except DatasetError as error:
             raise DatasetError(f"{row.place}: {error}") from error
-        cases[case.case_id] = case
-        counts.append(count)
-        if on_case is not None:
-            on_case(case, count)
-    made = tuple(cases.values())
-    return Curated(made, CurationReport.of(splitter.name, made, counts))
+        seen.add(case_id)
 
 
 def curate_row(
@@ -195,12 +213,10 @@ def curate_row(
         DatasetError: The format or the presentation is unknown, or a field is missing or malformed.
         BackendError: The splitter's model fails.
     """
-    if format not in SOURCE_FORMATS:
-        raise DatasetError(f"unknown format {format!r}; known are {', '.join(SOURCE_FORMATS)}")
     if presentation not in PRESENTATIONS:
         raise DatasetError(f"unknown presentation {presentation!r}; known are {', '.join(PRESENTATIONS)}")
+    source, case_id = _source(row, number, format)
     language = SOURCE_FORMATS[format].language
-    source = SOURCE_FORMATS[format].read(row)
     stem = split_question(source.stem, language)
     stated = sentences(stem.vignette)
     splits = split_vignette(stated, splitter, language)
@@ -215,7 +231,7 @@ def curate_row(
     if source.several and "\u591a\u9009" not in question:
         question = f"{question}\uff08\u591a\u9009\uff09"
     case = Case(
-        case_id=f"curated-{format}:{row_id(row) if 'id' in row else number}",
+        case_id=case_id,
         source=f"curated-{format}",
         presentation=first,
         question=question,
@@ -238,6 +254,16 @@ def curate_row(
     )
     refused = Counter(split.refused for split in splits)
     return case, CaseCounts(len(stated), stem.found, tuple(refused[reason] for reason in REFUSALS))
+
+
+def _source(row: Mapping[str, Any], number: int, format: str) -> tuple[SourceQuestion, str]:
+    """The row's question and the id of its case, both checked."""
+    if format not in SOURCE_FORMATS:
+        raise DatasetError(f"unknown format {format!r}; known are {', '.join(SOURCE_FORMATS)}")
+    source = SOURCE_FORMATS[format].read(row)
+    case_id = f"curated-{format}:{row_id(row) if 'id' in row else number}"
+    Case(case_id, f"curated-{format}", "", source.stem, source.options, source.answer, ())  # checks the options
+    return source, case_id
 
 
 def _medqa(row: Mapping[str, Any]) -> SourceQuestion:

@@ -3,8 +3,8 @@
 Three cuts, from the outside in: the person is parted from what brings them ("A 40-year-old man" / "comes ... because of
 cough"); clauses are parted, and a verb that lost its subject gets it back ("He smokes and drinks" gives two facts about
 "He"); lists are parted, and every item gets the words before the list ("denies fever, chills, and cough" gives three
-denials). Words are only ever copied, so nothing is invented; what a cut would lose keeps the sentence whole.
-`benchmarks/curation.py` measures the rules on vignettes split by hand.
+denials). Words are only ever copied, so nothing is invented; a cut that would lose a word or garble a fact (`vetoes`)
+is not made. `benchmarks/curation.py` measures the rules on vignettes split by hand.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 
 from promed_env.datasets.curation.clauses import clauses
 from promed_env.datasets.curation.lists import list_items
+from promed_env.datasets.curation.vetoes import garbled
 from promed_env.datasets.curation.words import content_words, denies, invented, lost
 
 __all__ = ["split_sentence"]
@@ -31,7 +32,7 @@ def split_sentence(sentence: str) -> tuple[str, ...]:
     facts = tuple(fact for fact in facts if re.search(r"\w", fact))
     if not facts or lost(sentence, facts) or any(invented(fact, sentence) for fact in facts):
         return (sentence.strip(),) if re.search(r"\w", sentence) or content_words(sentence) else ()
-    if denies(sentence) and not any(map(denies, facts)):
+    if (denies(sentence) and not any(map(denies, facts))) or any(garbled(fact, sentence) for fact in facts):
         return (sentence.strip(),)
     return facts
 

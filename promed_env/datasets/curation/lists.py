@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 from promed_env.datasets.curation.clauses import FINITE, outside
+from promed_env.datasets.curation.vetoes import garbled
 from promed_env.datasets.curation.words import denies
 
 __all__ = ["list_items"]
@@ -23,10 +24,10 @@ _TRIGGER = re.compile(
     r"displays|(?:significant|notable|remarkable|positive|negative) (?:only )?for|histor(?:y|ies) of|includ(?:es?|ed|"
     r"ing)|"
     r"is|are|was|were|has|had|have|having|takes|take|taking|develops|developed|experienc(?:ed|es|ing)|symptoms of|"
-    r"feelings of|sensations? of|onset of|"
+    r"feelings? of|sensations? of|onset of|"
     r"episodes of|diagnosed with|presents with|treated with|no|any|signs of|evidence of|feels|feeling|appears|seems|"
     r"requires|required|underwent|received|(?:started|placed|maintained) on|"
-    r"(?:\d+|one|two|three|four|five|several) (?:minutes|hours|days|weeks|months|years) of|"
+    r"(?:\d+|one|two|three|four|five|several) (?:minutes|hours|days|weeks|months|years) of(?! (?:life|age)\b)|"
     r"findings of|drinks|uses|elicits|elicited|(?:treated|evaluated|admitted) for|(?:difficulty|trouble|"
     r"problems?) \w+ing(?= (?!and\b|or\b|in\b|with\b)\w)|(?:dis)?oriented to)\b:?\s*",
     re.IGNORECASE,
@@ -45,7 +46,8 @@ _RELATIVE = re.compile(r"\b(?:which|who|that|whose|whom|where|when|because|if|wh
 _NOT_ITEM = re.compile(
     rf"^(?:who|which|that|when|where|because|but|then|if|while|although|however|for|in|on|at|over|since|after|before|"
     rf"to|"
-    rf"by|with|from|including|especially|particularly|as|such|respectively|both|so|than|he|she|they|it|"
+    rf"by|with|from|followed|accompanied|associated|including|especially|"
+    rf"particularly|as|such|respectively|both|so|than|he|she|they|it|"
     rf"{FINITE})\b",
     re.IGNORECASE,
 )
@@ -55,7 +57,7 @@ _MODIFIER = re.compile(
     r"family|"
     r"mild|severe|warm|dry|scaly|itchy|red|white|black|brown|yellow|blue|dark|deep|soft|firm|hard|large|small|thin|"
     r"thick|"
-    r"smooth|rough|fine|coarse|high|low|long|short|first|second|third|anterior|posterior|medial|past|poor|good|"
+    r"fast|rapid|slow|weak|smooth|rough|fine|coarse|high|low|long|short|first|second|third|anterior|posterior|medial|past|poor|good|"
     r"recent|current|new|sudden|abrupt|watery|greasy|bloody|crusty|flaky|shiny|dull|sharp|tall|coordination|\d+|[IVX]+|"
     r"[A-Z]\d?|one|"
     r"two|three|urine|blood|alcohol|tobacco)$",
@@ -63,7 +65,7 @@ _MODIFIER = re.compile(
 )
 
 _FINDING = re.compile(
-    r"\b(?:\w+(?:ia|itis|osis|emia|aemia|algia|uria|pnea|megaly|ness|pathy|rrhea|ache|rrhage|edema|penia)|pain|fever|"
+    r"\b(?:\w+(?:ia|itis|osis|emia|aemia|algia|uria|pnea|megaly|ness|pathy|rrhea|ache|rrhage|edema|penia)|pain|fevers?|"
     r"chills|cough|vomiting|nausea|fatigue|rash|swelling|bleeding|weight loss|sweats|difficulty|loss|constipation|"
     r"discharge|"
     r"bruits?|rigidity|guarding|rebound|malaise|pallor|rales|wheez\w+|feelings?|trouble|problems?|changes?|anxiety|"
@@ -80,14 +82,15 @@ _NEW_FINDING = re.compile(
 )
 
 _DEGREE = re.compile(
-    r"(?:normal|decreased|increased|elevated|reduced|diminished|absent|worsening|recurrent)\b", re.IGNORECASE
+    r"(?:normal|decreased|increased|elevated|reduced|diminished|absent|worsening|recurrent|impaired|abnormal|limited)\b",
+    re.IGNORECASE,
 )
 
 _TIME_TAIL = re.compile(
-    r"\s(?:(?:for|over|during|in|since|within|beginning|starting) (?:the )?(?:past|last|previous|several|about|almost|"
+    r"\s(?:(?:in|within) the (?:past|last|previous)\b.*"
+    r"|(?:for|over|during|since|beginning|starting) (?:the )?(?:past|last|previous|several|about|almost|"
     r"approximately|nearly|\d[\d.-]*|one|two|three|four|five|six|seven|eight|nine|ten|a few|many)\b.*"
-    r"|(?:that|which) (?:started|began|have|has|had)\b.*|since (?:yesterday|birth|this|last|the).*"
-    r"|\d+ (?:hours?|days?|weeks?|months?|years?) ago.*)$",
+    r"|(?:that|which) (?:started|began|have|has|had)\b.*|since (?:yesterday|birth|this|last|the).*)$",
     re.IGNORECASE,
 )
 
@@ -100,10 +103,23 @@ _DENIAL = re.compile(r"(?:no|without(?: any)?|denies(?: any)?|not) ", re.IGNOREC
 _AUXILIARY = re.compile(
     r"\b(?:is|are|was|were|has|had|have|having|been)(?: (?:not|also|recently|ever))*\s*$", re.IGNORECASE
 )
+_CAUSE = re.compile(
+    r"\b(?<!liters )(?<!grams )(?:of|for|with|by|due to|because of|"
+    r"(?:(?<=oriented )|(?<=only )|(?<=allergic )|(?<=responsive ))to)\s+(?!\d|the (?:past|last)|several\b)"
+)
+_DEED = re.compile(
+    r"(?:not |also |then |\w+ly )*(?:\w{2,}(?:ed|ing)|set|given|taken|found|told|sent|seen|put|kept|brought|begun|born|"
+    r"driven|able|unable) "
+    r"|(?:\w+ly )?\w{2,}(?:ed|ing)$"
+)
+_DONE = re.compile(r"(?:\w+ly )?\w+ed (?:with|on|to|for|by|in|from|at)\b")
+_STATE = re.compile(r"(?:not|very|without|in|on|at|under|\w+ly) \w+")
+_DEED_NEXT = re.compile(r"\w+ (?:the|an?|his|her|their|its|to|up)\b")  # the infinitive of a deed
+_PASSIVE = re.compile(r"(?:not |\w+ly )*\w+ed (?:by|with|for)\s+(?=[\w-]+,? [\w-]+$|[\w-]+$)")
 _PARTICIPLE = re.compile(
-    r"(?:\w+ly )?(?:\w{2,}ed|become|grown|taken|given|lost|seen|begun|gone|known|eaten|undergone|felt|had|been \w+ing|"
-    r"\w{3,}ing)\b"
-    r"(?! (?:to|in|on|at|from|for|with|by)\b)\s*"
+    r"(?:(?:also|not|recently|never|ever|\w+ly) )*(?:\w{2,}ed|become|grown|taken|given|lost|seen|begun|gone|"
+    r"known|eaten|undergone|felt|had|been \w+ing|\w{3,}ing)\b"
+    r"(?! (?:to|in|on|at|from|for|with|by|like|him|them)\b)\s*"
 )
 _SUBJECTS = re.compile(
     r"^(?P<one>(?:An?|The|His|Her) [\w\s()-]{1,50}?) and (?P<other>(?:an?|the|his|her) [\w\s()-]{1,50}?) (?P<verb>are|"
@@ -112,10 +128,22 @@ _SUBJECTS = re.compile(
     re.DOTALL,
 )
 
-_WITH_NO = re.compile(r"^(.*\b(?:is|are|was|were|seems?|appears?)\b [^,]*?),? with no (.+)$", re.DOTALL)
+_DOES = re.compile(r"\w{3,}ing (?:his|her|their|the|its|an?)\b")  # a deed with its object
+
+_WITH_NO = re.compile(
+    r"^((?P<who>.*?)\b(?:is|are|was|were|seems?|appears?)\b [^,]*?),? with no (?P<what>.+)$", re.DOTALL
+)
+_PERSON = re.compile(
+    r"(?:\w+, )?(?P<who>(?:he|she|they|the (?:patient|child|infant|boy|girl|man|woman)|"
+    r"[\w'\u2019]+ (?:\w+ )?(?:father|mother|parents|brothers?|sisters?|siblings?|twin|sons?|daughters?|wife|husband|"
+    r"family|children|relatives?|aunt|uncle|grandfather|grandmother|grandparents)))\s*$",
+    re.IGNORECASE,
+)
+_PLURAL = re.compile(r"(?:they|.*(?:parents|brothers|sisters|siblings|sons|daughters|children|relatives))$", re.I)
 
 _BODY = (
-    r"(?:face|chest|back|trunk|arms?|legs?|neck|hands?|feet|foot|abdomen|elbows?|knees?|wrists?|ankles?|scalp|palms?|"
+    r"(?:face|chest|back|thumbs?|trunk|arms?|legs?|neck|"
+    r"hands?|feet|foot|abdomen|elbows?|knees?|wrists?|ankles?|scalp|palms?|"
     r"soles?|"
     r"extremit\w+|shoulders?|thighs?|fingers?|toes?|hips?|thorax|groin|axillae?|forearms?|cheeks?|eyes?|ears?|nose|"
     r"mouth|lips?|"
@@ -126,7 +154,8 @@ _BODY = (
 _GENERIC = re.compile(
     r"(?:problems?|issues?|difficult\w+|loss|pain|history|use|disease|abnormalities|changes|symptoms|swelling|"
     r"movements?|"
-    r"function|pressure|sounds?|pulses?|tests?|levels?|cells?|infections?|cancer|incontinence|tenderness|discharge)\b"
+    r"function|pressure|sounds?|pulses?|tests?|levels?|cells?|infections?|cancer|incontinence|tenderness|"
+    r"discharge|fractures|injuries)\b"
 )
 
 _COPULA = re.compile(r"\b(?:is|are|was|were|appears?|feels|feeling|seems)\s*$", re.IGNORECASE)
@@ -139,10 +168,13 @@ def list_items(clause: str) -> Iterator[str]:
         verb = {"are": "is", "were": "was"}[subjects["verb"]]
         yield from (f"{subjects[name]} {verb} {subjects['rest']}" for name in ("one", "other"))
         return
-    if without := _WITH_NO.match(clause):
-        yield from (without[1], f"There is no {without[2]}")
+    if (without := _WITH_NO.match(clause)) and not re.search(
+        r" (?:an?|the|his|her) ", without[1][len(without["who"]) :]
+    ):
+        yield from (without[1], _without(without))
         return
     breaks = [found for found in outside(_BREAK, clause.rstrip(" .")) if not _in_place(clause, found)]
+    garbling: set[int] = set()
     for first, found in enumerate(breaks):
         heads = [
             head
@@ -161,18 +193,68 @@ def list_items(clause: str) -> Iterator[str]:
         if (
             len(heads) > 1
             and heads[-1][0].strip().endswith(" of")
-            and re.match(r"(?:an?|the|his|her) ", clause[found.end() :])
+            and not heads[-1][0].lower().startswith(("because", "complain"))
+            and re.match(r"(?:an?|the|his|her|no) ", clause[found.end() :])
         ):
-            heads.pop()  # "a history of asthma and a rash"
-        start = _head_end(clause, heads[-1].end(), found)
-        items = _list(clause.rstrip(" ."), start, breaks[first:])
-        if items:
-            yield from _spread(clause[:start].strip(), items)
-            return
+            heads.pop()  # "a history of asthma and a rash", "a history of asthma and no fever"
+        listed = any(later[0].startswith(",") for later in breaks[first:])
+        if heads[-1].end() in garbling:
+            continue  # a list that this head does not fit
+        if any(before[0].startswith(",") and before.start() > heads[-1].end() for before in breaks[:first]):
+            continue  # the end of a list whose start is none
+        if found[0].strip(" ,") and found[0].startswith(",") and any(before[0] == ", " for before in breaks[:first]):
+            continue  # the end of a list that starts before the head
+        for start in _starts(clause, heads, found, listed):
+            items = _list(clause.rstrip(" ."), start, breaks[first:])
+            if not items:
+                break
+            facts = list(_spread(clause[:start].strip(), items))
+            if _parallel(clause[:start], items) and not any(garbled(fact, clause) for fact in facts):
+                yield from facts
+                return
+            garbling.add(heads[-1].end())
     yield clause
 
 
-def _head_end(clause: str, start: int, found: re.Match[str]) -> int:
+def _starts(clause: str, heads: list[re.Match[str]], found: re.Match[str], listed: bool) -> Iterator[int]:
+    """Where the first item may start; each is tried where the ones before it make something garbled."""
+    if len(heads) > 1 and _DONE.match(clause, heads[-2].end()) and _DONE.match(clause, found.end()):
+        yield heads[-2].end()  # "is diagnosed with gout and started on colchicine"
+        return
+    yield _head_end(clause, heads[-1].end(), found, listed)
+    if not re.match(r"(?:\w+ )?been\b", clause[heads[-1].end() :]):
+        yield heads[-1].end()
+    if len(heads) > 1 and (not _COPULA.search(heads[-2][0]) or _DEED.match(clause, heads[-2].end())):
+        yield heads[-2].end()  # "shows no rash and no fever" hangs on "shows"
+    rest = re.split(_BREAK, clause[found.end() :].rstrip(" ."))
+    if all(map(_is_finding, rest)):
+        yield from (place.end() for place in list(_CAUSE.finditer(clause[: found.start()]))[-1:])
+
+
+def _parallel(head: str, items: list[str]) -> bool:
+    """Whether the items behind "is" go on as the first does: "is set at 2 L, volume 1 L" has a verb and a noun."""
+    if not re.search(r"(?<!there )\b(?:is|are|was|were|been)(?: not)?\s*$", head, re.IGNORECASE):
+        return True
+    if " " not in items[0] or not _DEED.match(items[0]):
+        return True
+    intends = re.search(r" to (?!the |an? |his |her )\w", items[0])  # "supposed to collect, document"
+    lasts = re.match(r"\w+ing\b", items[0])
+    return not any(
+        (" " not in item and intends)
+        or (re.match(r"\w+ing\b", item) and not lasts)
+        or not (" " not in item or _DEED.match(item) or _STATE.match(item))
+        for item in items[1:]
+    )
+
+
+def _without(found: re.Match[str]) -> str:
+    """What a clause's "with no" denies: of a person by name, of anything else as being there."""
+    if person := _PERSON.match(found["who"]):
+        return f"{person['who']} {'have' if _PLURAL.match(person['who']) else 'has'} no {found['what']}"
+    return f"There is no {found['what']}"
+
+
+def _head_end(clause: str, start: int, found: re.Match[str], listed: bool) -> int:
     """Where the first item starts: behind a participle or preposition that belongs to the head of all items."""
     if not _AUXILIARY.search(clause[:start]):
         return start
@@ -182,8 +264,20 @@ def _head_end(clause: str, start: int, found: re.Match[str]) -> int:
         r"(?:\w+ly )?\w+(?:ed|ing)\b", left
     ):  # "is intubated, stabilized, and transferred"
         return start
-    if found[0].strip() in ("and", "or") and not (_NEW_FINDING.match(right) or re.match(r"(?:the )?\d", right)):
-        prepositions = [place for place in re.finditer(r"\b(?:of|for|with|by|to|due to)\s+", left) if place.start()]
+    if passive := _PASSIVE.match(left):  # "is accompanied by nausea, vomiting"
+        if not re.match(r"(?:\w+ly )?\w+ed\b", right):
+            return start + passive.end()
+    elif (
+        not listed
+        and found[0].strip() in ("and", "or")
+        and not (_NEW_FINDING.match(right) or re.match(r"(?:the )?\d", right))
+    ):
+        prepositions = [place for place in _CAUSE.finditer(left) if place.start()]
+        infinitive = re.search(r"\bto (?=\w+$)", left) or (
+            _DEED_NEXT.match(right) and re.search(r"\bto (?!.*\bto )", left)
+        )
+        if infinitive:  # "able to eat and drink"
+            return start + infinitive.end()
         if prepositions:
             return start + prepositions[-1].end()
     return start + participle.end() if participle and participle.end() < len(left) else start
@@ -217,6 +311,12 @@ def _list(clause: str, start: int, breaks: list[re.Match[str]]) -> list[str]:
                 items[index : index + 2] = [f"{items[index]}, {items[index + 1]}"]
     if not _all_items(items):
         return []
+    if re.match(r"normal \w", items[0]) and any(" " not in item for item in items[1:]) and len(items) > 2:
+        return []  # "normal heart rate, movement, and tone": all of them are
+    if re.search(r"\b(?:exception|absence|lack) of ", items[0]) and not items[-1].startswith("the presence"):
+        return []
+    if re.search(r" (?:that|which|who) ", items[0]) and any(not _is_finding(item) for item in items[1:]):
+        return []  # "hypertension that is treated with lisinopril, ramipril, and insulin"
     return _denied(items) if re.search(r"\bor\b", cuts[-1][0]) else items
 
 
@@ -233,7 +333,10 @@ def _in_place(clause: str, found: re.Match[str]) -> bool:
     """Whether a place follows that belongs to the place before: "on the face, chest, and back"."""
     before, after = clause[: found.start()], clause[found.end() :]
     place = re.match(
-        rf"(?:(?:the|his|her|both|left|right|upper|lower|\w+al) )*{_BODY}\b(?! \w+ing| pain| ache)", after, re.I
+        rf"(?:(?:the|his|her|both|bilateral|left|right|upper|lower|index|middle|ring|radial half of|"
+        rf"ulnar half of|\w+al)(?:,? and|,? or)? )*{_BODY}\b(?! \w+ing| pain| ache)",
+        after,
+        re.I,
     )
     return bool(place) and bool(
         re.search(rf"(?:\b(?:on|over|in|of|to|from|across|around|into|and)\b|,)[^,]*{_BODY}\b[^,]*$", before, re.I)
@@ -243,9 +346,12 @@ def _in_place(clause: str, found: re.Match[str]) -> bool:
 def _all_items(items: list[str]) -> bool:
     if any(not item or len(item.split()) > _LONGEST_ITEM for item in items):
         return False
-    if any(_NOT_ITEM.match(item) for item in items[1:]):
+    done = all(_DONE.match(item) for item in items)  # "started on" is no verb of its own there
+    if any((_NOT_ITEM.match(item) and not done) or re.search(r"\bso \w+ that\b", item) for item in items[1:]):
         return False
-    if any(_FINITE_IN.search(item) and not _RELATIVE.search(item) for item in items[1:]):
+    if any(_DOES.match(item) for item in items[1:]) and not _DOES.match(items[0]):
+        return False  # "a motion with his lips, pursing his mouth"
+    if not done and any(_FINITE_IN.search(item) and not _RELATIVE.search(item) for item in items[1:]):
         return False
     if any(denies(item) and not _DENIAL.match(item) for item in items[:-1]):
         return False  # it may go on denying: "low fluid and no sign of movement, breathing, or heartbeat"
@@ -253,6 +359,10 @@ def _all_items(items: list[str]) -> bool:
     last = items[-1].split()
     heads = all(_MODIFIER.match(item.split()[-1]) and not _FINDING.search(item) for item in items[:-1])
     return not (heads and len(last) > 1 and _MODIFIER.match(last[0]))
+
+
+def _is_finding(item: str) -> bool:
+    return bool(_FINDING.search(item) or _NEW_FINDING.match(item))
 
 
 def _alike(clause: str, start: int, found: re.Match[str]) -> bool:
@@ -265,6 +375,14 @@ def _alike(clause: str, start: int, found: re.Match[str]) -> bool:
     if left.split()[-1] == right.split()[0]:  # "more and more"
         return False
     degree = _DEGREE.match(left)
+    if _DONE.match(left) and _DONE.match(right):
+        return True  # "diagnosed with gout and started on colchicine"
+    if " and " in left and " " not in right and not _FINDING.search(right):
+        return False  # "red and swollen mucosa and turbinates"
+    if re.fullmatch(_BODY, left) or (left.startswith("a normal ") and len(right.split()) == 1):
+        return False  # "leg and perineal edema", "a normal vagina and cervix"
+    if re.match(r"an? \w+ed (?:left|right) ", left) and re.match(r"(?:left|right) ", right):
+        return False  # "an enlarged left ventricle and left atrium"
     if degree and len(left.split()) > 2 and len(right.split()) <= 2 and not _FINDING.search(right):
         return False  # "elevated urinary VMA and metanephrines" raises both
     if _COPULA.search(clause[:start]) and len(left.split()) <= 3 and not _PREPOSITION.search(left):
@@ -272,6 +390,10 @@ def _alike(clause: str, start: int, found: re.Match[str]) -> bool:
     ahead = right.split()[:2]
     if len(ahead) == 2 and _GENERIC.match(ahead[1]) and len(left.split()) <= 3 and not _FINDING.search(left):
         return False  # "recurrent wrist and neck pain"
+    noun = re.split(r" (?:that|which|in|on|of|for|over|with)\b", right)[0].split()
+    if len(left.split()) == 1 and 1 < len(noun) <= 4 and not (_FINDING.search(left) or left.endswith("ing")):
+        if _GENERIC.fullmatch(noun[-1]):
+            return False  # "skin or soft tissue infections"
     if len(left.split()) == 1 and len(right.split()) > 1 and _MODIFIER.match(left):
         return False
     if _PREPOSITION.search(left) or re.search(r"\b(?:that|which|who)\b", left):
@@ -289,7 +411,8 @@ def _spread(head: str, items: list[str]) -> Iterator[str]:
         and not any(_TIME_TAIL.search(item) or re.search(r"\bhistory\b", item) for item in items[:-1])
     )
     degree = _DEGREE.match(items[0])
-    if degree and len(items) == 2 and len(items[0].split()) == 2 and not _MODIFIER.match(items[1].split()[0]):
+    own = _MODIFIER.match(items[1].split()[0]) or re.match(r"(?:an?|the|no|not|without)\b", items[1])
+    if degree and len(items) == 2 and len(items[0].split()) == 2 and not own:
         items = [items[0], f"{degree[0]} {items[1]}"]  # "normal strength and sensation"
     for item in items:
         end = tail[0] if tail is not None and shared and item is not items[-1] else ""
