@@ -188,9 +188,10 @@ def annotate_dataset(
         raise ValueError(f"workers and measured must be at least 1, got {workers} and {measured}")
     part = out.with_name(f".{out.name}.part")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _Evaluator(job, workers) as evaluator:
-        about = evaluator.ask(_about, list(cases))
-        todo = [case for case, covered in zip(cases, about.covered, strict=True) if covered]
+    with _Evaluator(job, workers, cases) as evaluator:
+        about = evaluator.ask(_about, range(len(cases)))
+        places = [place for place, covered in enumerate(about.covered) if covered]
+        todo = [cases[place] for place in places]
         key_of = partial(text_hash, tables=about.tables)
         chosen = todo[:measured]
         header: dict[str, Any] = {
@@ -201,7 +202,7 @@ def annotate_dataset(
         }
         done, worth = _finished(part, header)
         known = worth is not None
-        worth = worth or evaluator.ask(measure, chosen)
+        worth = worth or evaluator.ask(measure, places[:measured])
         on_worth(worth)
         if not worth.informative and not allow_uninformative:
             raise UninformativeBelief(
@@ -212,7 +213,7 @@ def annotate_dataset(
         if not known:
             lines = [{**header, "worth": worth.to_json()}, *(_row(key, note) for key, note in done.items())]
             write_whole(part, "".join(json.dumps(line) + "\n" for line in lines))
-        left = [case for case in todo if key_of(case) not in done]
+        left = [place for place in places if key_of(cases[place]) not in done]
         resumed, tokens = len(todo) - len(left), 0
         progress(resumed, len(todo))
         with part.open("a", encoding="utf-8") as stream:
@@ -383,14 +384,20 @@ def _tokens(belief: Belief) -> int:
 
 
 class _Evaluator:
-    """Where a job's belief is: in this process, or one in each of some workers, and then none here."""
+    """Where a job's belief is: in this process, or one in each of some workers, and then none here.
 
-    def __init__(self, job: Job, workers: int) -> None:
-        self._job, self._workers = job, workers
+    Workers get the cases as they start, and are then told places: a pool whose workers die while much is on its way to
+    them never ends (https://github.com/python/cpython/issues/94777, in Python before 3.11.5 and 3.12).
+    """
+
+    def __init__(self, job: Job, workers: int, cases: CaseDataset) -> None:
+        self._workers, self._cases = workers, cases
         self._belief = job.load() if workers == 1 else None
         self._pool: ProcessPoolExecutor | None = None
         if workers > 1:
-            self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_silently)
+            self._pool = ProcessPoolExecutor(
+                workers, mp_context=get_context("spawn"), initializer=_start, initargs=(job, tuple(cases))
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -399,21 +406,25 @@ class _Evaluator:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def ask(self, function: Callable[[Belief, S], T], item: S) -> T:
-        """function(belief, item)."""
-        return next(self.map(function, [item]))
+    def ask(self, function: Callable[[Belief, Sequence[Case]], T], places: Sequence[int]) -> T:
+        """function(belief, the cases at these places)."""
+        return next(self._each(partial(_of_all, function), [places]))
 
-    def map(self, function: Callable[[Belief, S], T], items: Iterable[S]) -> Iterator[T]:
-        """function(belief, item) for each item, as they are finished.
+    def map(self, function: Callable[[Belief, Case], T], places: Iterable[int]) -> Iterator[T]:
+        """function(belief, case) for the case at each place, as they are finished.
 
         Raises:
             BackendError: A worker died.
         """
+        return self._each(partial(_of_one, function), places)
+
+    def _each(self, function: Callable[[Belief, Sequence[Case], S], T], asked: Iterable[S]) -> Iterator[T]:
+        """function(belief, all cases, item) for each item."""
         if self._pool is None:
             assert self._belief is not None
-            yield from map(partial(function, self._belief), items)
+            yield from map(partial(function, self._belief, self._cases), asked)
             return
-        waiting = iter(items)
+        waiting = iter(asked)
         try:
             running = {self._submit(function, item) for item in itertools.islice(waiting, 2 * self._workers)}
             while running:
@@ -428,10 +439,20 @@ class _Evaluator:
                 "command goes on from what is finished"
             ) from error
 
-    def _submit(self, function: Callable[[Belief, S], T], item: S) -> Future[T]:
+    def _submit(self, function: Callable[[Belief, Sequence[Case], S], T], item: S) -> Future[T]:
         assert self._pool is not None
-        with _interrupt_blocked():  # a worker that is started now must not be interrupted before `_end_silently`
-            return self._pool.submit(_in_worker, self._job, function, item)
+        with _interrupt_blocked():  # a worker that is started now must not be interrupted before `_start`
+            return self._pool.submit(_in_worker, function, item)
+
+
+def _of_all(
+    function: Callable[[Belief, Sequence[Case]], T], belief: Belief, cases: Sequence[Case], places: Sequence[int]
+) -> T:
+    return function(belief, [cases[place] for place in places])
+
+
+def _of_one(function: Callable[[Belief, Case], T], belief: Belief, cases: Sequence[Case], place: int) -> T:
+    return function(belief, cases[place])
 
 
 @contextmanager
@@ -447,15 +468,20 @@ def _interrupt_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_silently() -> None:
-    """Let Ctrl-C end a worker at once and without a traceback: what there is to say, the first process says."""
+_work: list[tuple[Job, tuple[Case, ...]]] = []  # of a worker
+
+
+def _start(job: Job, cases: tuple[Case, ...]) -> None:
+    """Begin a worker, which Ctrl-C ends at once and without a traceback: what there is to say, the parent says."""
+    _work.append((job, cases))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _in_worker(job: Job, function: Callable[[Belief, S], T], item: S) -> T:
-    return function(_loaded(job), item)
+def _in_worker(function: Callable[[Belief, Sequence[Case], S], T], item: S) -> T:
+    job, cases = _work[0]
+    return function(_loaded(job), cases, item)
 
 
 @lru_cache(maxsize=1)
