@@ -192,13 +192,12 @@ def annotate_dataset(
         about = evaluator.ask(_about, range(len(cases)))
         places = [place for place, covered in enumerate(about.covered) if covered]
         todo = [cases[place] for place in places]
-        key_of = partial(text_hash, tables=about.tables)
-        chosen = todo[:measured]
+        keys = {case.case_id: text_hash(case, tables=about.tables) for case in todo}
         header: dict[str, Any] = {
             "job": job.fingerprint,
             "belief": about.belief,
             "fingerprint": about.fingerprint,
-            "measured": [key_of(case) for case in chosen],
+            "measured": list(keys.values())[:measured],
         }
         done, worth = _finished(part, header)
         known = worth is not None
@@ -213,12 +212,12 @@ def annotate_dataset(
         if not known:
             lines = [{**header, "worth": worth.to_json()}, *(_row(key, note) for key, note in done.items())]
             write_whole(part, "".join(json.dumps(line) + "\n" for line in lines))
-        left = [place for place in places if key_of(cases[place]) not in done]
+        left = [place for place in places if keys[cases[place].case_id] not in done]
         resumed, tokens = len(todo) - len(left), 0
         progress(resumed, len(todo))
         with part.open("a", encoding="utf-8") as stream:
             for made, (case, read) in enumerate(evaluator.map(partial(_annotated, job), left), start=1):
-                key, note = key_of(case), case.shapley
+                key, note = keys[case.case_id], case.shapley
                 assert note is not None
                 done[key] = note
                 tokens += read
@@ -229,7 +228,7 @@ def annotate_dataset(
     provenance = _provenance(job, about, worth)
     notes = {}
     for case in todo:
-        note = done[key_of(case)]
+        note = done[keys[case.case_id]]
         notes[case.case_id] = dataclasses.replace(note, provenance={**provenance, **note.provenance})
     if sidecar:
         lines = [
@@ -237,7 +236,7 @@ def annotate_dataset(
                 "schema": _SIDECAR,
                 "case_id": case.case_id,
                 "tables": about.tables,
-                **_row(key_of(case), notes[case.case_id]),
+                **_row(keys[case.case_id], notes[case.case_id]),
             }
             for case in todo
         ]

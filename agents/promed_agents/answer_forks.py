@@ -29,9 +29,6 @@ PADDING = -1
 """In `Forks.forks` and its like: no token."""
 
 
-_Row = Mapping[str, Sequence[int]]
-
-
 @dataclass(frozen=True)
 class Forks:
     """The branches of one dialogue, one after the other, to be put behind its tokens; all lists have one length.
@@ -81,7 +78,7 @@ def answer_forks(
     return found
 
 
-def padded(rows: Sequence[_Row], fills: Mapping[str, int]) -> dict[str, torch.Tensor]:
+def padded(rows: Sequence[Mapping[str, Sequence[int]]], fills: Mapping[str, int]) -> dict[str, torch.Tensor]:
     """Columns of rows as tensors, (B, T) each, padded on the right.
 
     Args:

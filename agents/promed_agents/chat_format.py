@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 __all__ = ["ChatFormat", "TokenizedDialogue", "turns_of"]
@@ -135,13 +136,9 @@ def turns_of(messages: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]
     Raises:
         ValueError: User and assistant do not alternate, the user first and the assistant last, a message a turn.
     """
-    turns = [(role, [each["content"].strip() for each in run]) for role, run in groupby(messages, _role)]
+    turns = [(role, [each["content"].strip() for each in run]) for role, run in groupby(messages, itemgetter("role"))]
     own = [said for role, said in turns if role == "assistant"]
     if not own or [role for role, _ in turns] != ["user", "assistant"] * len(own) or max(map(len, own)) > 1:
         roles = [message["role"] for message in messages]
         raise ValueError(f"a dialogue alternates user and assistant and ends on the assistant, got {roles}")
     return turns
-
-
-def _role(message: Mapping[str, str]) -> str:
-    return message["role"]

@@ -51,6 +51,12 @@ class Spoken:
         self.turns += [-1] * len(ids)
         self.log_probs += [0.0] * len(ids)
 
+    def listen(self, observation: str, chat: ChatFormat) -> list[int]:
+        """Add the newest observation; returns its tokens."""
+        ids = chat.next(observation) if self.texts else chat.first(observation)
+        self.hear(ids)
+        return ids
+
 
 class LanguagePolicy:
     """A doctor that says what a language model generates after the dialogue so far.
@@ -147,10 +153,7 @@ class LanguagePolicy:
         if live:
             self._keep(live)
             for row, index in enumerate(live):
-                own = self.dialogues[index]
-                heard = self.chat.next(observations[index]) if own.texts else self.chat.first(observations[index])
-                own.hear(heard)
-                self._pending[row] += heard
+                self._pending[row] += self.dialogues[index].listen(observations[index], self.chat)
             with torch.no_grad():
                 self._generate()
             for index in live:
@@ -193,12 +196,10 @@ class LanguagePolicy:
         self._pending = []
         for row, dialogue in enumerate(own):
             self._pending.append(said[row][-1:])
-            if going[row]:  # cut off: its end is not the doctor's choice
-                dialogue.completion_ids.append(self.chat.end_id)
-                dialogue.turns.append(-1)
-                dialogue.log_probs.append(0.0)
-                self._pending[-1].append(self.chat.end_id)
             dialogue.texts.append(self.chat.text(said[row]))
+            if going[row]:  # cut off: its end is not the doctor's choice
+                dialogue.hear([self.chat.end_id])
+                self._pending[-1].append(self.chat.end_id)
 
     def _said(self, dialogue: Spoken) -> list[list[int]]:
         """What the doctor said, turn by turn, each without its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = [
     "habits",
     "load_model",
     "precision",
+    "processes",
     "read_folder",
 ]
 
@@ -121,6 +123,11 @@ def finished(out: Path) -> dict[str, float] | None:
     """The validation figures of a run that has come to its end; None if it has not."""
     told = out / PROVENANCE
     return _provenance(told)["validation"] if told.is_file() else None
+
+
+def processes() -> int:
+    """How many processes train together, as `torchrun` and `accelerate launch` say."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def precision(cpu: bool) -> dict[str, bool]:

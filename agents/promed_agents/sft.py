@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -28,7 +27,7 @@ from trl import SFTConfig, SFTTrainer
 from promed_agents.answer_forks import NO_FORK, PADDING, Forks, answer_forks, forking, padded
 from promed_agents.chat import Dialogue, read_chat
 from promed_agents.chat_format import ChatFormat, turns_of
-from promed_agents.models import Lora, begin_run, check_run, finished, load_model, precision
+from promed_agents.models import Lora, begin_run, check_run, finished, load_model, precision, processes
 from promed_agents.scored_positions import scoring_only
 from promed_agents.setting import Setting
 from promed_agents.validation import PlaysValidation, schedule, validation_of
@@ -162,8 +161,7 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         [cases.by_id(each.case_id) for each in dialogues] if settings.every_turn else None,
         words=settings.answers == "words",
     )
-    processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by `torchrun` and `accelerate launch`
-    batch = settings.batch_size * settings.accumulation * processes
+    batch = settings.batch_size * settings.accumulation * processes()
     steps = max(1, round(len(rows) * settings.epochs / batch))
     args = SFTConfig(
         output_dir=str(out),

@@ -34,15 +34,15 @@ _NEGATIVES = 10
 
 
 def volunteered(
-    case: Case, rng: np.random.Generator, negatives: int = _NEGATIVES, facts_per_reply: int = 3
+    case: Case, rng: np.random.Generator, facts_per_reply: int = 3, negatives: int = _NEGATIVES
 ) -> list[tuple[int, ...]]:
     """Some of the facts that are not in the presentation, as replies would tell them, in random order.
 
     Args:
         case: The case.
         rng: Draws how many, which and in what order.
-        negatives: At most so many of the facts that deny something; of all others any number.
         facts_per_reply: The patient tells so many at a time; examinations and tests come one by one.
+        negatives: At most so many of the facts that deny something; of all others any number.
     """
     chosen: list[int] = []
     for denied, most in ((False, case.n_facts), (True, negatives)):
@@ -63,7 +63,7 @@ def vignettes_of(setting: Setting, cases: CaseDataset, rng: np.random.Generator)
     found = []
     for final in env.consultations:
         opening, answer = to_messages(final, env.dynamics)
-        told = [quote(final.case, facts).text for facts in volunteered(final.case, rng)]
+        told = [quote(final.case, facts).text for facts in volunteered(final.case, rng, setting.facts_per_reply)]
         found.append(
             {
                 "schema_version": 1,

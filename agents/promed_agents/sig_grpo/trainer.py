@@ -12,10 +12,9 @@ Needs the extra `llm`. Method: the paper's second stage, https://arxiv.org/abs/2
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,7 +33,7 @@ from promed_agents.answer_forks import PADDING, answer_forks, padded
 from promed_agents.chat import to_messages
 from promed_agents.chat_format import ChatFormat
 from promed_agents.language_policy import LanguagePolicy
-from promed_agents.models import PROVENANCE, begin_run, check_run, finished, load_model, precision
+from promed_agents.models import PROVENANCE, begin_run, check_run, finished, load_model, precision, processes
 from promed_agents.rollout import Rollout, play
 from promed_agents.sig_grpo.advantages import ESTIMATORS, HINDSIGHT
 from promed_agents.sig_grpo.budget import EnvironmentSteps
@@ -277,15 +276,15 @@ def training_rows(settings: GRPOSettings) -> Dataset:
 def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRPOConfig:
     """The arguments of TRL's trainer for a run."""
     total = settings.cases * settings.group_size
-    processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by `torchrun` and `accelerate launch`
-    share, rest = divmod(total, processes * settings.minibatches)
+    n = processes()
+    share, rest = divmod(total, n * settings.minibatches)
     micro = settings.micro_batch or share
     if rest or share % micro:
         raise ValueError(
-            f"{total} rollouts an update cannot be shared out evenly among {processes} processes, "
+            f"{total} rollouts an update cannot be shared out evenly among {n} processes, "
             f"{settings.minibatches} minibatches and micro-batches of {micro or 1}; change cases, group_size or these"
         )
-    parts = total // (micro * processes)
+    parts = total // (micro * n)
     unit = settings.iterations * settings.minibatches
     return GRPOConfig(
         output_dir=str(out),
@@ -342,6 +341,7 @@ def train(settings: GRPOSettings, out: str | Path, *, resume: bool = False, quie
         return figures
     if settings.vllm is not None and find_spec("vllm") is None:  # what may be refused comes first
         raise BackendError(f"rollouts by vllm={settings.vllm!r} need the package vllm; install it, or leave vllm out")
+    settings = replace(settings, max_new_tokens=settings.longest_turn)
     validation, rows = validation_of(settings, settings.longest_turn), training_rows(settings)
     config = config_for(settings, out, quiet=quiet)
     check_run(out, asdict(settings), resume)
@@ -351,8 +351,7 @@ def train(settings: GRPOSettings, out: str | Path, *, resume: bool = False, quie
     begin_run(out, asdict(settings))
     trainer = SIGGRPOTrainer(model, tokenizer, settings, config, rows, validation)
     trainer.train(resume_from_checkpoint=resume)
-    told = {**asdict(settings), "max_new_tokens": settings.longest_turn}
-    return trainer.keep(out, {"stage": "grpo", "from": _origin(settings.model), "settings": told})
+    return trainer.keep(out, {"stage": "grpo", "from": _origin(settings.model), "settings": asdict(settings)})
 
 
 def _origin(model: str) -> dict[str, Any]:

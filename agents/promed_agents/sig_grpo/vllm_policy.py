@@ -45,8 +45,7 @@ class VLLMPolicy:
     def speak(self, observations: Sequence[str], live: Sequence[int]) -> list[str]:
         """See `LanguagePolicy.speak`."""
         for index in live:
-            own = self.dialogues[index]
-            own.hear(self.chat.next(observations[index]) if own.texts else self.chat.first(observations[index]))
+            self.dialogues[index].listen(observations[index], self.chat)
         self.anyone(bool(live))
         turns, log_probs = self.generate(self._prompts(set(live)))
         said = [""] * len(self.dialogues)
@@ -55,12 +54,10 @@ class VLLMPolicy:
             own.completion_ids += turns[index]
             own.turns += [turn] * len(turns[index])
             own.log_probs += log_probs[index]
-            if turns[index][-1:] != [self.chat.end_id]:  # cut off: its end is not the doctor's choice
-                own.completion_ids.append(self.chat.end_id)
-                own.turns.append(-1)
-                own.log_probs.append(0.0)
             said[index] = self.chat.text(turns[index])
             own.texts.append(said[index])
+            if turns[index][-1:] != [self.chat.end_id]:  # cut off: its end is not the doctor's choice
+                own.hear([self.chat.end_id])
         return said
 
     def wait(self) -> None:
