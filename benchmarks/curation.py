@@ -1,10 +1,12 @@
 """Measures how well `promed curate` splits vignettes into atomic facts, against 30 that were split by hand.
 
     python benchmarks/curation.py ../shared/data/medqa-us-test/phrases_no_exclude_test.jsonl
+    python benchmarks/curation.py --chinese
 
 `--split test` measures one split, `--model hf:smollm2` a model's checked facts instead of the rules'.
 
-`labels/curation.jsonl` names rows of the file by number and hash and holds no text: a gold fact is one or more spans of
+`labels/curation.jsonl` names rows of the file by number and hash and holds no text; `labels/curation_zh.jsonl` holds 20
+Chinese questions that were written for this. A gold fact is one or more spans of
 characters of the stem; what several facts share ("denies", a duration) is in the spans of each. A gold fact is what a
 doctor could learn by one question: who the patient is, one symptom, sign, value, drug or denial, with its own
 duration, place and degree. Where the patient presents, and who says so, is in no gold fact; it counts neither for nor
@@ -33,8 +35,9 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from promed_agents.statistics import bootstrap_interval
@@ -55,44 +58,76 @@ from promed_env.datasets.curation.words import content_words, invented, lost
 from promed_env.datasets.jsonl import Row, read_rows
 from promed_env.llm import make_llm
 
-__all__ = ["MEASURES", "Label", "load_labels", "measure"]
+__all__ = ["MEASURES", "Labelled", "chinese_labels", "english_labels", "measure"]
 
-LABELS = Path(__file__).resolve().parent / "labels" / "curation.jsonl"
+LABELS = Path(__file__).resolve().parent / "labels"
 MEASURES = ("coverage", "precision", "atomicity", "question")
 
 
-class Label(NamedTuple):
-    """A vignette split by hand; places are offsets of characters in the stem."""
+@dataclass(frozen=True)
+class Labelled:
+    """A vignette split by hand.
 
-    row: int
-    sha256: str
+    Attributes:
+        name: Of the row it was made for.
+        split: "dev" or "test".
+        language: Of the stem.
+        stem: Vignette and question.
+        question_start: Where the question starts in the stem, in characters.
+        facts: The spans of characters, [start, end), of each gold fact.
+    """
+
+    name: str
     split: str
+    language: Language
+    stem: str
     question_start: int
     facts: list[list[list[int]]]
 
 
-def load_labels(split: str | None = None) -> list[Label]:
-    """The labels of a split, "dev" or "test", or all."""
-    labels = [Label(**json.loads(line)) for line in LABELS.read_text(encoding="utf-8").splitlines()]
-    return [label for label in labels if split in (None, label.split)]
+def english_labels(rows: Sequence[Row]) -> list[Labelled]:
+    """The labels of rows of MedQA's US test file.
+
+    Raises:
+        ValueError: A row's stem is not the one that was labelled.
+    """
+    found = []
+    for label in _lines("curation.jsonl"):
+        stem = rows[label["row"]].fields["question"]
+        if hashlib.sha256(stem.encode()).hexdigest()[:16] != label["sha256"]:
+            raise ValueError(f"row {label['row']} is not the vignette that was labelled; is this MedQA's US test file?")
+        found.append(
+            Labelled(f"row {label['row']}", label["split"], "en", stem, label["question_start"], label["facts"])
+        )
+    return found
 
 
-def measure(label: Label, stem: str, splitter: Splitter) -> dict[str, float]:
+def chinese_labels() -> list[Labelled]:
+    """The labelled Chinese questions."""
+    return [
+        Labelled(label["id"], label["split"], "zh", label["question"], label["question_start"], label["facts"])
+        for label in _lines("curation_zh.jsonl")
+    ]
+
+
+def _lines(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (LABELS / name).read_text(encoding="utf-8").splitlines()]
+
+
+def measure(label: Labelled, splitter: Splitter) -> dict[str, float]:
     """The measures of one vignette; NaN where a share has nothing to count.
 
     Raises:
-        ValueError: The stem is not the one that was labelled.
+        ValueError: A label lies in no sentence.
     """
-    if hashlib.sha256(stem.encode()).hexdigest()[:16] != label.sha256:
-        raise ValueError(f"row {label.row} is not the vignette that was labelled; is this MedQA's US test file?")
     held = right = told = atomic = touching = 0
-    vignette = sentences(stem[: label.question_start])
-    splits = split_vignette(vignette, splitter, "en")
+    vignette = sentences(label.stem[: label.question_start])
+    splits = split_vignette(vignette, splitter, label.language)
     gold_seen = 0
     for sentence, split in zip(vignette, splits, strict=True):
         inside = range(sentence.start, sentence.start + len(sentence.text))
         gold = [
-            content_words(" ".join(stem[start:end] for start, end in spans))
+            content_words(" ".join(label.stem[start:end] for start, end in spans))
             for spans in label.facts
             if spans[-1][0] in inside
         ]
@@ -109,12 +144,12 @@ def measure(label: Label, stem: str, splitter: Splitter) -> dict[str, float]:
             touching += bool(holds)
             atomic += len(holds) == 1
     if gold_seen != len(label.facts):
-        raise ValueError(f"row {label.row}: {len(label.facts) - gold_seen} labels lie in no sentence")
+        raise ValueError(f"{label.name}: {len(label.facts) - gold_seen} labels lie in no sentence")
     return {
         "coverage": held / len(label.facts),
         "precision": right / told if told else float("nan"),
         "atomicity": atomic / touching if touching else float("nan"),
-        "question": float(split_question(stem).start == label.question_start),
+        "question": float(split_question(label.stem, label.language).start == label.question_start),
     }
 
 
@@ -131,17 +166,17 @@ class _Counting:
         return splits
 
 
-def _print_measures(rows: Sequence[Row], splits: Sequence[str], splitter: Splitter) -> None:
+def _print_measures(labels: Sequence[Labelled], splits: Sequence[str], splitter: Splitter) -> None:
     print(f"\n{'split':6}{'vignettes':>10}" + "".join(f"{name:>26}" for name in MEASURES))
     for split in splits:
-        labels, counting = load_labels(split), _Counting(splitter)
-        found = [measure(label, rows[label.row].fields["question"], counting) for label in labels]
+        counting = _Counting(splitter)
+        found = [measure(label, counting) for label in labels if label.split == split]
         cells = []
         for name in MEASURES:
             values = [figures[name] for figures in found if not np.isnan(figures[name])]
             low, high = bootstrap_interval(values)
             cells.append(f"{np.mean(values):.3f} [{low:.3f}, {high:.3f}]")
-        print(f"{split:6}{len(labels):>10}" + "".join(f"{cell:>26}" for cell in cells))
+        print(f"{split:6}{len(found):>10}" + "".join(f"{cell:>26}" for cell in cells))
         if not isinstance(splitter, RuleSplitter):
             reasons = ", ".join(f"{reason} {counting.refused[reason]}" for reason in REFUSALS)
             print(
@@ -174,15 +209,24 @@ def _print_all(rows: Sequence[Row]) -> None:
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, help="MedQA's US test file, JSON Lines")
+    parser.add_argument("file", type=Path, nargs="?", help="MedQA's US test file, JSON Lines")
+    parser.add_argument("--chinese", action="store_true", help="measure the Chinese questions in place of a file's")
     parser.add_argument("--split", choices=("dev", "test"), action="append", help="default: both")
     parser.add_argument("--model", help="measure this model's checked split instead of the rules', such as hf:smollm2")
     parser.add_argument("--labels-only", action="store_true", help="do not curate the whole file")
     arguments = parser.parse_args()
-    rows = read_rows(arguments.file)
+    if (arguments.file is None) != arguments.chinese:
+        parser.error("give MedQA's US test file, or --chinese")
+    if arguments.chinese and arguments.labels_only:
+        parser.error("--labels-only goes with a file; of the Chinese questions there is nothing else to measure")
     splitter: Splitter = LanguageModelSplitter(make_llm(arguments.model)) if arguments.model else RuleSplitter()
     print(f"{datetime.date.today()}, {os.cpu_count()} cores; split by {splitter.name}")
-    _print_measures(rows, arguments.split or ("dev", "test"), splitter)
+    splits = arguments.split or ("dev", "test")
+    if arguments.chinese:
+        _print_measures(chinese_labels(), splits, splitter)
+        return
+    rows = read_rows(arguments.file)
+    _print_measures(english_labels(rows), splits, splitter)
     if not arguments.labels_only:
         _print_all(rows)
 

@@ -53,6 +53,7 @@ TINY = {"hidden": 96, "layers": 3, "length": 2048}
 BUDGET = 800_000
 """Environment steps (turns of a doctor) that each arm learns from, vignettes and fine-tuning included."""
 READ = 200_000  # of them vignettes
+OPTIMIZER = "muon"
 TEST_CASES, VALIDATION_CASES = 1_000, 500
 PLANNED, SIMULATIONS = 20_000, 20
 INTERVIEWS = {"reactive": (300_000, 0), "random": (91_000, 10)}
@@ -66,6 +67,7 @@ GRPO: Mapping[str, Any] = {
     "minibatches": 4,
     "answer_loss": 1.0,
     "answers": "words",
+    "optimizer": OPTIMIZER,
     "learning_rate": 5e-4,
     "max_new_tokens": 4,
     "no_repeat": True,
@@ -234,6 +236,7 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
         "seed": seed,
         "budget": BUDGET,
         "vignettes": READ,
+        "optimizer": OPTIMIZER,
         "reward": arm.reward if arm.reward is None else reward,
         "advantage": arm.advantage if arm.reward else None,
         "seconds": round(seconds, 1),
@@ -273,6 +276,7 @@ def _fine_tuned(runs: Path, arm: Arm, data: str, steps: int, seed: int, model: s
             every_turn=data != "reactive",
             epochs=steps / turns,
             batch_size=16,
+            optimizer=OPTIMIZER,
             learning_rate=1.5e-3 if model == "tiny" else 1e-3,
             validation_episodes=VALIDATION_CASES,
             evaluations=6,

@@ -62,9 +62,9 @@ def table() -> None:
     runs: dict[str, list[Any]] = {}
     for row in found["runs"].values():
         runs.setdefault(row["arm"], []).append(row)
-    budgets = {row["budget"] for row in found["runs"].values()}
-    if len(budgets) != 1:
-        raise SystemExit(f"the runs had budgets of {sorted(budgets)} steps and cannot be compared; run them with one")
+    made = {tuple(row.get(name) for name in ("budget", "vignettes", "optimizer")) for row in found["runs"].values()}
+    if len(made) != 1:
+        raise SystemExit(f"the runs differ in budget, vignettes or optimiser and cannot be compared: {sorted(made)}")
     print(f"{'doctor':26} accuracy              by seed            questions  informed  minutes")
     reference = found["references"]["test"]
     for name, row in reference.items():
@@ -98,7 +98,7 @@ def table() -> None:
             for name, rows in judged.items():
                 if name != "sig_grpo_known" and "sig_grpo_known" in judged:
                     print(versus(name, judged["sig_grpo_known"], rows, found["references"][split]["ceiling"]))
-    print(f"n = {TEST_CASES} test cases; intervals over cases, 95%; {budgets.pop():,} steps an arm")
+    print(f"n = {TEST_CASES} test cases; intervals over cases, 95%; {next(iter(made))[0]:,} steps an arm")
 
 
 def plot(path: Path) -> None:

@@ -2,7 +2,7 @@
 
     python benchmarks/shapley.py exact    --cases MEDIQ.jsonl --cache ratings.sqlite
     python benchmarks/shapley.py compare  --cases MEDIQ.jsonl --cache ratings.sqlite [--timed 6]
-    python benchmarks/shapley.py agree    --cases MEDIQ.jsonl --cache ratings.sqlite
+    python benchmarks/shapley.py agree    --cases MEDIQ.jsonl --cache ratings.sqlite [--second FOLDER]
     python benchmarks/shapley.py vllm     --cases MEDIQ.jsonl --model FOLDER      (in an environment that has vLLM)
     python benchmarks/shapley.py table
 
@@ -17,7 +17,8 @@ with 8, 9 and 10 facts and without quality flags. `exact` enumerates all coaliti
 * antithetic permutations and paired KernelSHAP, as they are here, and KernelSHAP and SVARM of the package `shapiq`.
 
 Errors are worked out on the enumerated values, for many seeds; seconds are measured on some cases, without the cache,
-both methods in turn. `agree` prints rank correlations: how far to trust such values.
+both methods in turn. `agree` prints rank correlations: how far to trust such values; with `--second` those with the
+values of another model, too.
 Needs the extra `llm`; results are kept in `benchmarks/shapley.json`.
 """
 
@@ -211,7 +212,7 @@ def rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def agree(belief: LMBelief, cases: Sequence[Case], n: int) -> dict[str, Any]:
+def agree(belief: LMBelief, cases: Sequence[Case], n: int, second: LMBelief | None) -> dict[str, Any]:
     """Mean rank correlation of the facts' values, case by case, with bootstrap intervals over cases."""
     letters = LMBelief(belief.model, "option_letter", rotations=1)
     sample = [case for case in load_dataset("medqa")][:n]
@@ -232,6 +233,8 @@ def agree(belief: LMBelief, cases: Sequence[Case], n: int) -> dict[str, Any]:
             (values(letters, c), case_shapley(c, EvidenceBelief(), "all").values) for c in sample
         ],
     }
+    if second is not None:
+        pairs[f"{belief.name} and {second.name}, MediQ"] = [(values(belief, c), values(second, c)) for c in chosen]
     found = {}
     for name, both in pairs.items():
         told = [rank_correlation(a, b) for a, b in both if len(a) > 2]
@@ -316,6 +319,7 @@ def main() -> None:
     )
     parser.add_argument("--timed", type=int, default=6, help="cases on which seconds are measured")
     parser.add_argument("--agreeing", type=int, default=12, help="cases of each rank correlation")
+    parser.add_argument("--second", help="another model, such as hf:FOLDER, for agree")
     chosen = parser.parse_args()
     if chosen.section == "table":
         table()
@@ -328,14 +332,16 @@ def main() -> None:
         return
     model = make_llm("hf:smollm2")
     cached = LMBelief(CachedModel(model, chosen.cache), "answer_text")
+    if chosen.section == "agree":
+        second = LMBelief(make_llm(chosen.second), "answer_text") if chosen.second else None
+        keep("agree", agree(cached, cases, chosen.agreeing, second))
+        return
     tables = exact(cached, cases)
     if chosen.section == "compare":
         keep("curves", curves(tables))
         step = max(1, len(cases) // chosen.timed)
         keep("timed", timed(LMBelief(model, "answer_text"), cases[::step], tables[::step]))
         table()
-    elif chosen.section == "agree":
-        keep("agree", agree(cached, cases, chosen.agreeing))
 
 
 if __name__ == "__main__":

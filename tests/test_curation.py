@@ -61,7 +61,16 @@ WORDS = st.sampled_from(
     "38.5 °C temperature blood pressure smokes reports that because A 40-year-old man comes to physician ( ) \n ? "
     "“ ” Which 无 、 ， 。 患者 发热 or as well as who".split(" ")
 )
-TEXTS = st.one_of(st.text(max_size=80), st.lists(WORDS, max_size=40).map(" ".join))
+CHINESE_WORDS = st.sampled_from(
+    "患者 男 45岁 孕妇 无 未见 否认 无力 发热 头痛 双肺 心肺 干、湿啰音 压痛 反跳痛 质硬 可闻及哮鸣音 WBC12 "
+    "低密度影 头颅CT： 甲状腺 、 ， ； 。 , 及 或 伴 "
+    "突发 3天 2周前 12,000 查体： 血常规： 既往 高血压 糖尿病史 其母 孕期 休息后缓解 持续不缓解 每日20支 (+) “".split()
+)
+TEXTS = st.one_of(
+    st.text(max_size=80),
+    st.lists(WORDS, max_size=40).map(" ".join),
+    st.lists(CHINESE_WORDS, max_size=20).map("".join),
+)
 
 
 # What may be said of any text -----------------------------------------------------------------------------------------
@@ -76,9 +85,10 @@ def test_nothing_is_invented_and_nothing_lost(rule: Callable[[str], tuple[str, .
     assert all(fact.strip() for fact in facts)
 
 
+@pytest.mark.parametrize("rule", [split_sentence, split_chinese])
 @given(text=TEXTS)
-def test_a_denial_is_never_dropped(text: str) -> None:
-    assert any(map(denies, split_sentence(text))) == denies(text)
+def test_a_denial_is_never_dropped(rule: Callable[[str], tuple[str, ...]], text: str) -> None:
+    assert any(map(denies, rule(text))) == denies(text)
 
 
 @given(text=TEXTS)
@@ -431,6 +441,258 @@ def test_values_behind_the_question_go_to_the_vignette() -> None:
 def test_a_stem_that_asks_nothing_is_said_so() -> None:
     stem = split_question("A man coughs. He is ill.")
     assert (stem.question, stem.found) == ("He is ill.", False)
+
+
+# Chinese --------------------------------------------------------------------------------------------------------------
+
+SYMPTOMS = st.lists(
+    st.sampled_from("发热 咳嗽 呕吐 腹泻 心悸 气促 尿频 失眠".split()), min_size=2, max_size=4, unique=True
+)
+
+
+def chinese(*facts: str) -> tuple[str, ...]:
+    return tuple(f"{fact}。" for fact in facts)
+
+
+@given(
+    symptoms=SYMPTOMS,
+    began=st.sampled_from(["", "伴", "突发", "反复", "受凉后出现"]),
+    lasted=st.sampled_from(["", "3天"]),
+)
+def test_symptoms_share_their_onset_and_how_long_they_lasted(symptoms: list[str], began: str, lasted: str) -> None:
+    listed = split_chinese(f"{began}{'、'.join(symptoms)}{lasted}")
+    assert listed == chinese(*(f"{began}{symptom}{lasted}" for symptom in symptoms))
+
+
+@given(
+    symptoms=SYMPTOMS,
+    denied=st.integers(1, 3),
+    no=st.sampled_from(["无", "否认", "无明显", "患者无", "病中无", "不伴"]),
+    last=st.sampled_from("、及或"),
+)
+def test_every_item_of_a_denial_is_denied_and_nothing_else(
+    symptoms: list[str], denied: int, no: str, last: str
+) -> None:
+    none, some = symptoms[:denied], symptoms[denied:]
+    listed = "、".join(none[:-1]) + last * (len(none) > 1) + none[-1]
+    facts = split_chinese(f"{no}{listed}，{'、'.join(some)}" if some else f"{no}{listed}")
+    assert facts == chinese(*(f"{no}{symptom}" for symptom in none), *some)
+
+
+@given(symptoms=SYMPTOMS, no=st.sampled_from(["无", "未见", "否认", "不伴"]))
+def test_a_denial_stands_by_what_it_denies(symptoms: list[str], no: str) -> None:
+    first, second = symptoms[:2]
+    assert split_chinese(f"{first}，{no}{second}") == chinese(first, f"{no}{second}")
+    assert split_chinese(f"{no}{first}，{second}") == chinese(f"{no}{first}", second)
+    assert split_chinese(f"{no}{first}、有{second}") == chinese(f"{no}{first}、有{second}")
+    assert split_chinese(f"{no}{first}、{second}明显") == chinese(f"{no}{first}、{second}明显")
+
+
+def test_a_sentence_whose_words_would_be_lost_or_invented_is_the_only_fact(monkeypatch: pytest.MonkeyPatch) -> None:
+    from promed_env.datasets.curation import chinese as rules
+
+    for bad in ([("", "头痛")], [("", "头痛"), ("", "发热"), ("", "咳嗽")], []):
+        monkeypatch.setattr(rules, "_completed", lambda _, bad=bad: bad)
+        assert split_chinese("头痛，发热") == ("头痛，发热",)
+
+
+@given(
+    symptoms=SYMPTOMS,
+    word=st.sampled_from("无力 无痛性血尿 无尿 无汗 无名指痛 无菌性脓尿 无症状 不适 不良 未婚 未育".split()),
+)
+def test_a_word_that_starts_like_a_denial_denies_nothing(symptoms: list[str], word: str) -> None:
+    for said in (
+        f"{word}、{'、'.join(symptoms)}",
+        f"双下肢{word}、{'、'.join(symptoms)}",
+        f"突发{word}，{symptoms[0]}",
+    ):
+        for fact in split_chinese(said):
+            assert not denies(fact) or word in fact
+            assert not any(no + symptom in fact for no in "无不未" for symptom in symptoms)
+
+
+@given(number=st.integers(1, 999_999), comma=st.sampled_from([",", ", ", "，"]))
+def test_a_half_width_comma_ends_a_clause_but_no_number(number: int, comma: str) -> None:
+    assert split_chinese(f"头痛3天{comma}{number}周前曾患麻疹") == chinese("头痛3天", f"{number}周前曾患麻疹")
+    assert split_chinese(f"脉速{comma}白细胞{number:,}/mm3") == chinese("脉速", f"白细胞{number:,}/mm3")
+
+
+@pytest.mark.parametrize(
+    ("test", "results", "others"),
+    [
+        ("血常规", "WBC 12×10⁹/L，血小板减少，可见异型淋巴细胞", "心率110次/分 面色苍白 BP80/50mmHg BUN12mmol/L"),
+        ("尿常规", "蛋白(+++)，红细胞满视野", "眼睑浮肿 血糖7mmol/L"),
+        ("血气分析", "pH7.2，PaO₂50mmHg", "意识模糊 R30次/分"),
+        ("肝功能", "ALT200U/L，白蛋白降低", "皮肤黄染 PLT60×10⁹/L"),
+        ("肾功能", "Cr200μmol/L，尿素氮升高", "尿量减少"),
+        ("头颅CT", "右侧低密度影，未见占位", "左侧肢体偏瘫 左侧肌力3级 影响进食 曾见占位"),
+        ("彩超", "胆总管扩张，可见强回声", "右肾区叩击痛阳性 阴道流血增多"),
+        ("心电图", "ST段抬高，T波倒置", "双下肢水肿 肌钙蛋白升高 立即给予溶栓治疗"),
+        ("胃镜", "胃窦溃疡", "消瘦5kg"),
+        ("骨髓穿刺", "增生低下", "牙龈出血"),
+        ("查体", "神志清", "T波倒置 WBC12×10⁹/L"),
+    ],
+)
+def test_the_name_of_a_test_stands_before_its_results_and_nothing_else(test: str, results: str, others: str) -> None:
+    own = [f"{test}：{result}" for result in results.split("，")]
+    for other in others.split():
+        assert split_chinese(f"{test}：{results}，{other}") == chinese(*own, other)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "facts"),
+    [
+        # Who the patient is.
+        ("孕妇25岁，孕30周", ["患者是孕妇", "患者25岁", "孕30周"]),
+        ("3岁6个月男孩，抽搐1次", ["患者3岁6个月", "患者是男孩", "抽搐1次"]),
+        ("男性患者，50岁，工人", ["患者是男性", "患者50岁", "工人"]),
+        # Denials.
+        ("晨起突发左上肢无力、吞咽困难1小时", ["晨起突发左上肢无力1小时", "吞咽困难1小时"]),
+        ("今晨突发左上肢无力、吞咽困难1小时", ["今晨突发左上肢无力1小时", "今晨突发吞咽困难1小时"]),
+        ("无明显诱因出现腹泻、呕吐2天", ["无明显诱因出现腹泻2天", "无明显诱因出现呕吐2天"]),
+        ("无尿频、尿急，无牙龈出血、鼻出血", ["无尿频", "无尿急", "无牙龈出血", "无鼻出血"]),
+        ("双肺未闻及干、湿性啰音", ["双肺未闻及干性啰音", "双肺未闻及湿性啰音"]),
+        ("否认伤寒、疟疾病史及海鲜过敏史", ["否认伤寒史", "否认疟疾病史", "否认海鲜过敏史"]),
+        ("否认手术、药物过敏史", ["否认手术史", "否认药物过敏史"]),
+        ("无颈部、腹股沟淋巴结肿大，无肝脾肿大", ["无颈部淋巴结肿大", "无腹股沟淋巴结肿大", "无肝肿大", "无脾肿大"]),
+        ("无听力、视力下降", ["无听力下降", "无视力下降"]),
+        # Headings and subjects.
+        (
+            "血常规：Hb 70g/L，血小板90×10⁹/L，血压80/50mmHg",
+            ["血常规：Hb 70g/L", "血常规：血小板90×10⁹/L", "血压80/50mmHg"],
+        ),
+        # What may be of the relative before it stays there.
+        ("其母孕期曾患风疹，无羊水过多，患儿已接种疫苗", ["其母孕期曾患风疹，无羊水过多", "患儿已接种疫苗"]),
+        ("其父死于肝癌，无饮酒嗜好", ["其父死于肝癌，无饮酒嗜好"]),
+        ("其母患糖尿病，有流产史", ["其母患糖尿病，有流产史"]),
+        ("母亲患乳腺癌，曾流产2次", ["母亲患乳腺癌，曾流产2次"]),
+        ("父母健在，无孕产史", ["父母健在，无孕产史"]),
+        ("母乳喂养，无早产史", ["母乳喂养", "无早产史"]),  # breast milk
+        ("祖籍山东，无烟酒嗜好", ["祖籍山东", "无烟酒嗜好"]),  # where the family comes from
+        ("父亲患肝癌，否认药物过敏史", ["父亲患肝癌", "否认药物过敏史"]),
+        ("既往有哮喘10年，胃溃疡3年，近2天黑便", ["既往有哮喘10年", "胃溃疡3年", "近2天黑便"]),
+        # Lists.
+        ("双膝关节、足背红肿2天", ["双膝关节红肿2天", "足背红肿2天"]),
+        ("膝、踝关节肿痛", ["膝关节肿痛", "踝关节肿痛"]),
+        ("左侧上、下肢麻木", ["左侧上肢麻木", "左侧下肢麻木"]),
+        ("心肺听诊未见异常，肝脾未触及", ["心听诊未见异常", "肺听诊未见异常", "肝未触及", "脾未触及"]),
+        ("右上腹压痛、肌紧张明显", ["右上腹压痛明显", "右上腹肌紧张明显"]),
+        ("宫颈光滑、有触痛", ["宫颈光滑", "宫颈有触痛"]),
+        ("体温、血压正常", ["体温正常", "血压正常"]),
+        ("HBsAg、HBeAg阳性", ["HBsAg阳性", "HBeAg阳性"]),
+        ("患哮喘、高血压病史6年", ["患哮喘病史6年", "患高血压病史6年"]),
+        ("咳嗽20年、气促3年", ["咳嗽20年", "气促3年"]),
+        # Clauses that say nothing by themselves.
+        (
+            "劳累后突发左胸绞痛1小时，向左肩放射，休息后不缓解",
+            ["劳累后突发左胸绞痛1小时，向左肩放射，休息后不缓解"],
+        ),
+        ("右乳肿块2年，质硬，边界不清", ["右乳肿块2年，质硬，边界不清"]),
+        ("饮酒20年，每日200ml", ["饮酒20年，每日200ml"]),
+        ("哮喘病史5年，未规律治疗", ["哮喘病史5年，未规律治疗"]),
+        ("鼻痒，接触花粉后喷嚏加重", ["鼻痒", "接触花粉后喷嚏加重"]),  # has a subject
+        ("胸痛1周，有高血压，活动后加重", ["胸痛1周", "有高血压，活动后加重"]),  # what is worse? as it was said
+        ("头痛2天，吸烟20年，休息后缓解", ["头痛2天", "吸烟20年，休息后缓解"]),
+        ("突发胸痛，有高血压，持续不缓解", ["突发胸痛", "有高血压，持续不缓解"]),
+        ("腹泻，无脓血，每日10余次", ["腹泻", "无脓血", "每日10余次"]),  # not to a denial
+        ("右颈部肿块，鼻涕带血，质硬", ["右颈部肿块", "鼻涕带血，质硬"]),
+        # Of the organ before it, where it can be of nothing else.
+        ("双肺呼吸音粗，可闻及哮鸣音，心率90次/分", ["双肺呼吸音粗", "双肺可闻及哮鸣音", "心率90次/分"]),
+        ("双肺呼吸音清，可闻及奔马律", ["双肺呼吸音清", "可闻及奔马律"]),
+        ("双肺呼吸音清，可闻及收缩期杂音", ["双肺呼吸音清", "可闻及收缩期杂音"]),
+        (
+            "甲状腺肿大，质软、无压痛，可闻及血管杂音",
+            ["甲状腺肿大", "甲状腺质软", "甲状腺无压痛", "甲状腺可闻及血管杂音"],
+        ),
+        ("查体：肝肋下3cm，质硬", ["查体：肝肋下3cm", "肝质硬"]),
+        ("B超：肝肋下3cm，有压痛", ["B超：肝肋下3cm", "有压痛"]),
+        ("甲状腺可触及结节，质硬", ["甲状腺可触及结节，质硬"]),  # not the gland
+        ("未触及包块，压痛", ["未触及包块", "压痛"]),
+        ("下腹痛2天，有压痛、反跳痛", ["下腹痛2天", "有压痛", "有反跳痛"]),
+        # Not of the past, nor an age.
+        ("既往有高血压5年，突发脑出血2小时", ["既往有高血压5年", "突发脑出血2小时"]),
+        ("既往有哮喘10年，其父患胃癌3年", ["既往有哮喘10年", "其父患胃癌3年"]),
+        ("孕妇，32周，阴道流血", ["患者是孕妇", "32周", "阴道流血"]),
+        ("女婴，3天，拒乳", ["患者是女婴", "患者3天", "拒乳"]),
+    ],
+)
+def test_chinese_sentences_split_into_facts(sentence: str, facts: list[str]) -> None:
+    assert split_chinese(sentence) == chinese(*facts)
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "左下肢肿胀、疼痛3天",  # where the pain is
+        "无发热、精神可",  # the second is affirmed
+        "全腹无压痛、肠鸣音减弱",
+        "无恶心、大便干结",
+        "无发热、咳嗽频繁",
+        "无腹痛、呕吐剧烈",
+        "无头晕、双下肢浮肿明显",
+        "无畏寒、发热不明显",
+        "无腹胀、大便稀",
+        "无咳嗽、少痰",
+        "无杂音、心音低钝",
+        "否认肝炎、父亲患肝癌",
+        "否认结核、肝炎接触史",
+        "否认外伤、精神病家族史",
+        "无故发笑、打人",
+        "无端怀疑邻居、家人",
+        "无大小便失禁、肢体抽搐、昏迷不醒",
+        "抗HIV、HCV阳性",
+        "左、右肾各有一枚结石",
+        "腹软、无压痛、反跳痛",
+        "未见门静脉、脾静脉血栓",  # there are veins
+        "无黑矇、意识障碍",  # "no black-out", or "no black-out disorder"?
+        "咳嗽无痰、胸痛2天",
+        "双眼视力分别为0.5、0.8",
+        "左、右心室大小不等",
+        "心电图示Ⅱ、Ⅲ、aVF导联ST段抬高",
+        "对青霉素、磺胺过敏",
+        "担心患癌、失眠2个月",
+        "长期咳嗽伴咯血于近日发生水肿",
+        "自幼有季节性鼻痒、喷嚏",
+        "血氧饱和度正常",
+        "诊断为“高血压，糖尿病”",
+        "曾服铁剂（每日3片，共2周）",
+    ],
+)
+def test_what_may_not_be_cut_is_left_whole(clause: str) -> None:
+    assert split_chinese(clause) == chinese(clause)
+
+
+@pytest.mark.parametrize(
+    ("vignette", "question"),
+    [
+        ("女，20岁，休克，", "为尽快止血，首选的措施是"),
+        ("女，20岁，休克，", "此时，首选的措施是"),
+        ("女，20岁，休克，", "在补液的同时，首选的措施是"),
+        ("女，20岁，休克，", "除补液外，还应选用"),
+        ("女，20岁，休克，", "若血压降至60/40mmHg，首选的药物是"),
+        ("女，20岁，休克，", "根据上述表现，为明确诊断，首选的检查是"),
+        ("女，20岁，对青霉素过敏，", "首选的药物是"),
+        ("女，20岁，目前孕20周，", "首选的检查是"),
+        ("女，20岁，为排除出血行CT未见异常，", "首选的检查是"),
+        ("女，20岁，包块如鸡卵大，", "首选的检查是"),
+        ("女，20岁，为减轻疼痛常弯腰屈膝，", "首选的检查是"),
+        ("女，20岁，为控制腹水长期服用螺内酯，", "首选的检查是"),
+        ("女，20岁，为治疗不孕就诊，", "首选的检查是"),
+        ("女，20岁，若干年前行胃大部切除术，", "首选的检查是"),
+        ("女，20岁，预防接种史不详，", "首选的检查是"),
+        ("女，20岁，预防接种不全，", "首选的检查是"),
+        ("女，20岁，若干年前患肺结核，", "首选的检查是"),
+        ("女，20岁，结合患者大量饮酒史，", "首选的检查是"),
+        ("女，20岁，根据患者回忆曾被犬咬伤，", "首选的检查是"),
+        ("女，20岁，如患重病般卧床不起，", "首选的检查是"),
+        ("女，20岁，以下肢水肿为主，", "首选的检查是"),
+        ("女，20岁，休克，", "若行手术，首选的检查是"),
+        ("女，20岁，休克，", "下列关于休克的叙述，错误的是"),
+        ("女，20岁，BP 80/50mmHg.", "该患者属于"),
+    ],
+)
+def test_what_leads_to_a_chinese_question_belongs_to_it(vignette: str, question: str) -> None:
+    assert split_question(vignette + question, "zh").question == question
 
 
 # Cases ----------------------------------------------------------------------------------------------------------------

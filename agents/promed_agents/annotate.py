@@ -10,43 +10,36 @@ values, or a sidecar of the values alone (case id, hash of the text), which can 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import os
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import partial
 from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import numpy as np
 
+from promed_agents.belief_workers import BeliefWorkers
 from promed_agents.files import damaged, read_unfinished, write_whole
+from promed_agents.sidecar import text_hash, write_sidecar
 from promed_agents.worth import Worth, measure, naming
 from promed_env import __version__
 from promed_env.beliefs import Belief, TableBelief, make_belief
 from promed_env.beliefs.lm import LMBelief
 from promed_env.case import Case, Game, ShapleyAnnotation
 from promed_env.datasets import CaseDataset, write_jsonl
-from promed_env.errors import BackendError, DatasetError, UninformativeBelief
+from promed_env.errors import DatasetError, UninformativeBelief
 from promed_env.llm.cache import CachedModel, fingerprint_of
 from promed_env.shapley import annotate
 
-__all__ = ["AnnotationSummary", "Job", "annotate_dataset", "apply_sidecar", "text_hash"]
+__all__ = ["AnnotationSummary", "Job", "annotate_dataset"]
 
-_SIDECAR = "promed-shapley/2"  # version 1 did not tell the tables that its values were made with
 _UNFINISHED = "an unfinished annotation"
 _LM_BUDGET = 64  # coalitions of a case and game, where a language model rates them and nobody says how many
 _LOOSE = 0.5  # a case is flagged where the mean standard error exceeds this share of the mean absolute value
-S = TypeVar("S")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -130,26 +123,6 @@ class AnnotationSummary:
     worth: Worth
 
 
-def text_hash(case: Case, *, tables: bool = False) -> str:
-    """SHA-256 of what a case says to a belief: language, question, options, facts, which are initial, and the key.
-
-    Args:
-        case: The case.
-        tables: Whether the belief reads the case's evidence table and prior too.
-    """
-    told: list[Any] = [
-        case.language,
-        case.question,
-        [[option.key, option.text] for option in case.options],
-        [fact.text for fact in case.facts],
-        sorted(case.initial),
-        list(case.answer),
-    ]
-    if tables:
-        told += [None if table is None else table.tolist() for table in (case.evidence, case.prior)]
-    return sha256(json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def annotate_dataset(
     job: Job,
     cases: CaseDataset,
@@ -188,8 +161,8 @@ def annotate_dataset(
         raise ValueError(f"workers and measured must be at least 1, got {workers} and {measured}")
     part = out.with_name(f".{out.name}.part")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _Evaluator(job, workers, cases) as evaluator:
-        about = evaluator.ask(_about, range(len(cases)))
+    with BeliefWorkers(job.load, workers, cases) as beliefs:
+        about = beliefs.ask(_about, range(len(cases)))
         places = [place for place, covered in enumerate(about.covered) if covered]
         todo = [cases[place] for place in places]
         keys = {case.case_id: text_hash(case, tables=about.tables) for case in todo}
@@ -201,7 +174,7 @@ def annotate_dataset(
         }
         done, worth = _finished(part, header)
         known = worth is not None
-        worth = worth or evaluator.ask(measure, places[:measured])
+        worth = worth or beliefs.ask(measure, places[:measured])
         on_worth(worth)
         if not worth.informative and not allow_uninformative:
             raise UninformativeBelief(
@@ -216,7 +189,7 @@ def annotate_dataset(
         resumed, tokens = len(todo) - len(left), 0
         progress(resumed, len(todo))
         with part.open("a", encoding="utf-8") as stream:
-            for made, (case, read) in enumerate(evaluator.map(partial(_annotated, job), left), start=1):
+            for made, (case, read) in enumerate(beliefs.map(partial(_annotated, job), left), start=1):
                 key, note = keys[case.case_id], case.shapley
                 assert note is not None
                 done[key] = note
@@ -231,16 +204,7 @@ def annotate_dataset(
         note = done[keys[case.case_id]]
         notes[case.case_id] = dataclasses.replace(note, provenance={**provenance, **note.provenance})
     if sidecar:
-        lines = [
-            {
-                "schema": _SIDECAR,
-                "case_id": case.case_id,
-                "tables": about.tables,
-                **_row(keys[case.case_id], notes[case.case_id]),
-            }
-            for case in todo
-        ]
-        write_whole(out, "".join(json.dumps(line) + "\n" for line in lines))
+        write_sidecar(cases, notes, out, tables=about.tables)
     else:
         write_jsonl([dataclasses.replace(case, shapley=notes.get(case.case_id, case.shapley)) for case in cases], out)
     part.unlink()
@@ -258,41 +222,6 @@ def annotate_dataset(
         tuple(name for name, loose, mean in zip(notes, spread, size, strict=True) if loose > _LOOSE * mean),
         worth,
     )
-
-
-def apply_sidecar(cases: CaseDataset, path: str | Path) -> CaseDataset:
-    """The cases with the values of a sidecar; cases that it does not have stay as they are.
-
-    Raises:
-        DatasetError: The file is no sidecar, was made for another text or table of a case, or has none of the cases.
-    """
-    notes: dict[str, tuple[str, bool, ShapleyAnnotation]] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            if row["schema"] != _SIDECAR:
-                raise ValueError(f"its schema is {row['schema']!r}, not {_SIDECAR!r}; make an older one anew")
-            notes[row["case_id"]] = row["text"], row["tables"], ShapleyAnnotation.from_json(row["shapley"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise DatasetError(f"{path}:{number} is no line of a sidecar of Shapley values: {error!r}") from error
-    if not any(case.case_id in notes for case in cases):
-        raise DatasetError(
-            f"{path}: none of the {len(cases)} cases is in it; it has values of {len(notes)} others "
-            f"({', '.join(list(notes)[:3])}): give the cases that it was made for"
-        )
-    found = []
-    for case in cases:
-        if case.case_id in notes:
-            text, tables, note = notes[case.case_id]
-            if text != text_hash(case, tables=tables):
-                raise DatasetError(
-                    f"{path}: the values of case {case.case_id!r} were made for another text (question, options, "
-                    f"facts, initial facts{', evidence table, prior' if tables else ''} or key differ); annotate "
-                    "these cases anew"
-                )
-            case = dataclasses.replace(case, shapley=note)
-        found.append(case)
-    return dataclasses.replace(cases, cases=tuple(found))
 
 
 @dataclass(frozen=True)
@@ -322,6 +251,7 @@ def _about(belief: Belief, cases: Sequence[Case]) -> _About:
 
 
 def _row(key: str, note: ShapleyAnnotation) -> dict[str, Any]:
+    """A line of what is kept until all are there."""
     return {"text": key, "shapley": note.to_json()}
 
 
@@ -380,110 +310,3 @@ def _annotated(job: Job, belief: Belief, case: Case) -> tuple[Case, int]:
 
 def _tokens(belief: Belief) -> int:
     return int(getattr(belief.model, "tokens_rated", 0)) if isinstance(belief, LMBelief) else 0
-
-
-class _Evaluator:
-    """Where a job's belief is: in this process, or one in each of some workers, and then none here.
-
-    Workers get the cases as they start, and are then told places: a pool whose workers die while much is on its way to
-    them never ends (https://github.com/python/cpython/issues/94777, in Python before 3.11.5 and 3.12).
-    """
-
-    def __init__(self, job: Job, workers: int, cases: CaseDataset) -> None:
-        self._workers, self._cases = workers, cases
-        self._belief = job.load() if workers == 1 else None
-        self._pool: ProcessPoolExecutor | None = None
-        if workers > 1:
-            self._pool = ProcessPoolExecutor(
-                workers, mp_context=get_context("spawn"), initializer=_start, initargs=(job, tuple(cases))
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def ask(self, function: Callable[[Belief, Sequence[Case]], T], places: Sequence[int]) -> T:
-        """function(belief, the cases at these places)."""
-        return next(self._each(partial(_of_all, function), [places]))
-
-    def map(self, function: Callable[[Belief, Case], T], places: Iterable[int]) -> Iterator[T]:
-        """function(belief, case) for the case at each place, as they are finished.
-
-        Raises:
-            BackendError: A worker died.
-        """
-        return self._each(partial(_of_one, function), places)
-
-    def _each(self, function: Callable[[Belief, Sequence[Case], S], T], asked: Iterable[S]) -> Iterator[T]:
-        """function(belief, all cases, item) for each item."""
-        if self._pool is None:
-            assert self._belief is not None
-            yield from map(partial(function, self._belief, self._cases), asked)
-            return
-        waiting = iter(asked)
-        try:
-            running = {self._submit(function, item) for item in itertools.islice(waiting, 2 * self._workers)}
-            while running:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                # What was finished is handed over before a failure ends everything.
-                for future in sorted(finished, key=lambda each: each.exception() is not None):
-                    yield future.result()
-                running |= {self._submit(function, item) for item in itertools.islice(waiting, len(finished))}
-        except BrokenProcessPool as error:
-            raise BackendError(
-                f"a worker died, most often for want of memory; use fewer --workers than {self._workers}; the same "
-                "command goes on from what is finished"
-            ) from error
-
-    def _submit(self, function: Callable[[Belief, Sequence[Case], S], T], item: S) -> Future[T]:
-        assert self._pool is not None
-        with _interrupt_blocked():  # a worker that is started now must not be interrupted before `_start`
-            return self._pool.submit(_in_worker, function, item)
-
-
-def _of_all(
-    function: Callable[[Belief, Sequence[Case]], T], belief: Belief, cases: Sequence[Case], places: Sequence[int]
-) -> T:
-    return function(belief, [cases[place] for place in places])
-
-
-def _of_one(function: Callable[[Belief, Case], T], belief: Belief, cases: Sequence[Case], place: int) -> T:
-    return function(belief, cases[place])
-
-
-@contextmanager
-def _interrupt_blocked() -> Iterator[None]:
-    """Hold Ctrl-C back in this thread, and in processes that it starts, where the system can."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_work: list[tuple[Job, tuple[Case, ...]]] = []  # of a worker
-
-
-def _start(job: Job, cases: tuple[Case, ...]) -> None:
-    """Begin a worker, which Ctrl-C ends at once and without a traceback: what there is to say, the parent says."""
-    _work.append((job, cases))
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _in_worker(function: Callable[[Belief, Sequence[Case], S], T], item: S) -> T:
-    job, cases = _work[0]
-    return function(_loaded(job), cases, item)
-
-
-@lru_cache(maxsize=1)
-def _loaded(job: Job) -> Belief:
-    """A worker's own belief."""
-    return job.load()

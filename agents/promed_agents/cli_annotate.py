@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from promed_agents.annotate import AnnotationSummary, Job, annotate_dataset, apply_sidecar
+from promed_agents.annotate import AnnotationSummary, Job, annotate_dataset
 from promed_agents.cli_common import fail, progress_bar
+from promed_agents.sidecar import apply_sidecar
 from promed_agents.worth import Worth
 from promed_env.case import Game
 from promed_env.datasets import SOURCES, CaseDataset, GeneratedDataset, load_dataset, write_jsonl

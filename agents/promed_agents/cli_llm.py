@@ -22,6 +22,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Continue from the newest
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Default: the recipe's.")]
 LearningRate = Annotated[float | None, typer.Option(help="Default: the recipe's.")]
+OptimizerOption = Annotated[str | None, typer.Option(help="adamw, or muon. Default: the recipe's.")]
 LoraRank = Annotated[int | None, typer.Option("--lora", min=1, help="Train adapters of this rank only.")]
 EnvOption = Annotated[str | None, typer.Option("--env", help="Environment id. Default: the recipe's.", metavar="ENV")]
 DatasetOption = Annotated[str | None, typer.Option(help="Registered name or file of cases. Default: the recipe's.")]
@@ -55,6 +56,7 @@ def sft_command(
     ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the dialogues. Default: the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Dialogues a step. Default: the recipe's.")] = None,
+    optimizer: OptimizerOption = None,
     learning_rate: LearningRate = None,
     lora: LoraRank = None,
     max_new_tokens: MaxNewTokens = None,
@@ -82,6 +84,7 @@ def sft_command(
         "every_turn": every_turn,
         "epochs": epochs,
         "batch_size": batch_size,
+        "optimizer": optimizer,
         "learning_rate": learning_rate,
         "max_new_tokens": max_new_tokens,
         "no_repeat": no_repeat,
@@ -125,6 +128,7 @@ def grpo_command(
         typer.Option(help="Weight of the right answer after every turn, supervised. Default: the recipe's."),
     ] = None,
     answers: Annotated[str | None, typer.Option(help="How those are worded: key or words.")] = None,
+    optimizer: OptimizerOption = None,
     learning_rate: LearningRate = None,
     kl: Annotated[float | None, typer.Option(help="Weight of the KL divergence. Default: the recipe's.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Of sampling. Default: the recipe's.")] = None,
@@ -158,6 +162,7 @@ def grpo_command(
         "minibatches": minibatches,
         "answer_loss": answer_loss,
         "answers": answers,
+        "optimizer": optimizer,
         "learning_rate": learning_rate,
         "kl": kl,
         "temperature": temperature,

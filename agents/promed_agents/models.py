@@ -23,6 +23,7 @@ from promed_env.errors import BackendError
 from promed_env.llm.hf import load_hf, trainable
 
 __all__ = [
+    "OPTIMIZERS",
     "PROVENANCE",
     "Lora",
     "begin_run",
@@ -37,6 +38,9 @@ __all__ = [
 
 PROVENANCE = "promed.json"
 """Written beside every trained model: how it was made, and from whose dialogues."""
+
+OPTIMIZERS = ("adamw", "muon")
+"""Names of optimisers (`promed_agents.optimizers`)."""
 
 _SETTINGS = "run.json"  # beside the checkpoints: the settings that a run was begun with
 _MISHAPS = (  # one for each notice of `actions.parse_action` that a small model may meet

@@ -18,8 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
+from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 from transformers.integrations import TensorBoardCallback
 from trl import SFTConfig, SFTTrainer
@@ -27,7 +29,8 @@ from trl import SFTConfig, SFTTrainer
 from promed_agents.answer_forks import NO_FORK, PADDING, Forks, answer_forks, forking, padded
 from promed_agents.chat import Dialogue, read_chat
 from promed_agents.chat_format import ChatFormat, turns_of
-from promed_agents.models import Lora, begin_run, check_run, finished, load_model, precision, processes
+from promed_agents.models import OPTIMIZERS, Lora, begin_run, check_run, finished, load_model, precision, processes
+from promed_agents.optimizers import PicksOptimizer
 from promed_agents.scored_positions import scoring_only
 from promed_agents.setting import Setting
 from promed_agents.validation import PlaysValidation, schedule, validation_of
@@ -59,6 +62,7 @@ class SFTSettings:
         epochs: Passes over the data.
         batch_size: Dialogues a step and process.
         accumulation: Batches a step.
+        optimizer: "adamw", or "muon" (`promed_agents.optimizers`).
         learning_rate: Highest; it rises over the first 3% of the steps and falls to 0 as a cosine.
         weight_decay: As in AdamW.
         max_new_tokens: Longest turn in validation; None for the longest of the dialogues that are learnt.
@@ -83,6 +87,7 @@ class SFTSettings:
     epochs: float = 1.0
     batch_size: int = 32
     accumulation: int = 1
+    optimizer: str = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     max_new_tokens: int | None = None
@@ -97,6 +102,8 @@ class SFTSettings:
             raise ValueError("data must name at least one file of dialogues; `promed plan` writes them")
         if self.answers not in ("stated", "key", "words"):
             raise ValueError(f"answers must be stated, key or words, got {self.answers!r}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be {' or '.join(OPTIMIZERS)}, got {self.optimizer!r}")
         for name in ("validation_episodes", "evaluations", "batch_size", "accumulation", "max_new_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -106,7 +113,7 @@ class SFTSettings:
                 raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
 
 
-class _Trainer(PlaysValidation, SFTTrainer):  # type: ignore[misc]  # trl is untyped
+class _Trainer(PlaysValidation, PicksOptimizer, SFTTrainer):  # type: ignore[misc]  # trl is untyped
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """TRL's loss; only the doctor's tokens are projected on the vocabulary."""
         targets = inputs["shift_labels"]
@@ -161,6 +168,9 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         [cases.by_id(each.case_id) for each in dialogues] if settings.every_turn else None,
         words=settings.answers == "words",
     )
+    teacher = sorted({str(dialogue.fields.get("access", "unknown")) for dialogue in dialogues})
+    told = {"stage": "sft", "teacher": teacher, "dialogues": len(dialogues), "settings": asdict(settings)}
+    del dialogues, said  # much memory, and not needed again
     batch = settings.batch_size * settings.accumulation * processes()
     steps = max(1, round(len(rows) * settings.epochs / batch))
     args = SFTConfig(
@@ -190,13 +200,11 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         peft_config=None if settings.lora is None else settings.lora.config(),
         callbacks=[TensorBoardCallback(SummaryWriter(str(out / "logs")))],
     )
-    trainer.chat = chat
+    trainer.chat, trainer.optimizer_name = chat, settings.optimizer
     assert settings.max_new_tokens is not None
     validation.max_new_tokens = settings.max_new_tokens
     trainer.validation = validation
     trainer.train(resume_from_checkpoint=resume)
-    teacher = sorted({str(dialogue.fields.get("access", "unknown")) for dialogue in dialogues})
-    told = {"stage": "sft", "teacher": teacher, "dialogues": len(dialogues), "settings": asdict(settings)}
     return trainer.keep(out, told)
 
 
@@ -216,7 +224,9 @@ def tokenized(
             `positions` and `forks` of `answer_forks` too.
         words: Those answers are by the option's text.
     """
-    columns: dict[str, list[list[int]]] = {name: [] for name in ("input_ids", "shift_labels", "positions", "forks")}
+    columns: dict[str, list[NDArray[np.int32]]] = {
+        name: [] for name in ("input_ids", "shift_labels", "positions", "forks")
+    }
     for index, messages in enumerate(dialogues):
         row = chat.tokenize(messages)
         own = row.doctor
@@ -226,10 +236,14 @@ def tokenized(
             branches = answer_forks(cases[index], starts[:-1], chat, words=words, pauses=row.pauses)
         length = len(row.ids)
         targets = [token if said else -100 for token, said in zip(row.ids[1:], own[1:], strict=True)]
-        columns["input_ids"].append(row.ids + branches.ids)
-        columns["shift_labels"].append([*targets, -100, *branches.targets])
-        columns["positions"].append([*range(length), *branches.positions])
-        columns["forks"].append([NO_FORK] * length + branches.forks)
+        made = {
+            "input_ids": row.ids + branches.ids,
+            "shift_labels": [*targets, -100, *branches.targets],
+            "positions": [*range(length), *branches.positions],
+            "forks": [NO_FORK] * length + branches.forks,
+        }
+        for name, numbers in made.items():  # as arrays: lists of many dialogues would take three times the memory
+            columns[name].append(np.array(numbers, dtype=np.int32))
     if cases is None:
         del columns["positions"], columns["forks"]
     columns["labels"] = columns["shift_labels"]  # the library makes its own where there are none

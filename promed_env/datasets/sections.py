@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from promed_env.case import Section, Status
+from promed_env.datasets import chinese_terms as zh
 
 __all__ = ["status_of", "tag_section"]
 
@@ -388,7 +389,6 @@ _DENIED = _any(
     _phrases("denies denied denying negative_for free_of absence_of absent never none neither nor no not"),
     r"\b(?:is|are|was|has been) without\b|(?<!gram[\s-])\bnegative (?!rods|bact|bacilli|cocc|organism|pressure)",
     r"n['\u2019]t\b|(?:\b(?:is|was|were|are)|:)\s*(?:also )?negative\b|\bnegative\.?$",
-    "否认|^(?:患者)?(?:无|未|没有)|阴性",
 )
 _ASSERTED = _any(  # A denial in form only, or one beside an assertion.
     _phrases(
@@ -421,8 +421,19 @@ def tag_section(text: str) -> Section:
 
 def status_of(text: str) -> Status:
     """Whether a fact affirms a finding ("present") or denies it ("absent"); one that does both counts as present."""
+    if _CHINESE_CHARACTER.search(text) or "\uff08" in text:
+        return "absent" if _denied_in_chinese(text.strip(zh.MARKS)) else "present"
     text = text.lower()
     return "absent" if _DENIED.search(text) and not _ASSERTED.search(text) else "present"
+
+
+def _denied_in_chinese(text: str) -> bool:
+    heading = zh.HEADING.match(text)
+    denial = zh.DENIAL.match(heading["said"] if heading else text)
+    if denial is None:
+        return zh.NOT_DONE.match(text) is not None or zh.NEGATIVE.fullmatch(text) is not None
+    items = re.split("[、,;\uff0c\uff1b\u3002]", denial["list"])
+    return not any(zh.AFFIRMED.search(item) and not zh.DENIAL.match(item) for item in items[1:])
 
 
 def _opening(rest: str) -> Section:

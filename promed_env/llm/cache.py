@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -56,15 +56,11 @@ class CachedModel:
         self.fingerprint = fingerprint_of(model)
         self._connections: dict[int, sqlite3.Connection] = {}
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            self._refuse_another_programs()
         with self._transaction() as connection:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS ratings (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
-            )
-            found = [(name, kind) for _, name, kind, *_ in connection.execute("PRAGMA table_info(ratings)")]
-        if found != _COLUMNS:
-            raise BackendError(
-                f"{self.path} cannot be used as a cache of ratings: its table 'ratings' is another program's; "
-                "choose another file"
             )
 
     @property
@@ -154,21 +150,40 @@ class CachedModel:
                     found[key] = np.frombuffer(value, dtype="<f8").astype(np.float64)
         return found
 
+    def _refuse_another_programs(self) -> None:
+        """See that a file is a cache, or empty, without changing it."""
+        with (
+            self._mishaps_named(),
+            closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)) as file,
+        ):
+            names = [name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
+            columns = [(name, kind) for _, name, kind, *_ in file.execute("PRAGMA table_info(ratings)")]
+        if names and (names != ["ratings"] or columns != _COLUMNS):
+            raise BackendError(
+                f"{self.path} cannot be used as a cache of ratings: its table {names[0]!r} is another program's; "
+                "choose another file"
+            )
+
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """One transaction with the file.
+    def _mishaps_named(self) -> Iterator[None]:
+        """What SQLite has against the file, as an error that names it.
 
         Raises:
             BackendError: The file is no database, locked, full or read-only.
         """
         try:
-            with self._connection() as connection:
-                yield connection
+            yield
         except sqlite3.Error as error:
             raise BackendError(
                 f"{self.path} cannot be used as a cache of ratings: {error}; see that no other program holds it, that "
                 "it may be written and that there is room, or choose another file"
             ) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction with the file."""
+        with self._mishaps_named(), self._connection() as connection:
+            yield connection
 
     def _connection(self) -> sqlite3.Connection:
         """This process's connection: one that was open when a process was forked must not be used by the child."""

@@ -16,9 +16,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from promed_agents import annotate as module
-from promed_agents.annotate import Job, annotate_dataset, apply_sidecar, text_hash
+from promed_agents.annotate import Job, annotate_dataset
 from promed_agents.cli import app
 from promed_agents.files import read_unfinished
+from promed_agents.sidecar import apply_sidecar, text_hash
 from promed_agents.worth import Worth, measure
 from typer.testing import CliRunner
 
@@ -472,9 +473,7 @@ def test_a_worker_that_dies_is_one_error_and_what_was_finished_is_kept(cases, tm
     folder = tmp_path / "processes"
     folder.mkdir()
     job = Watched("evidence", budget=40, folder=str(folder), fatal=cases[11].case_id)
-    with pytest.raises(
-        BackendError, match=r"a worker died, .*memory; use fewer --workers than 2; the same command goes"
-    ):
+    with pytest.raises(BackendError, match=r"a worker died, .*memory; use fewer workers than 2; run again to go on"):
         annotate_dataset(job, cases, tmp_path / "a.jsonl", workers=2, measured=8)
     loaded = (folder / "loaded").read_text().split()
     assert len(set(loaded)) == len(loaded) <= 2 and str(os.getpid()) not in loaded  # no copy in this process

@@ -189,6 +189,19 @@ def test_a_run_that_was_interrupted_ends_like_one_that_was_not(doctor, plans, tm
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_a_run_with_muon_that_was_interrupted_ends_like_one_that_was_not(plans, tmp_path):
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    figures = fine_tune(settings(plans, optimizer="muon"), whole, quiet=True)
+    resumed.mkdir()
+    shutil.copytree(whole / "checkpoint-3", resumed / "checkpoint-3")
+    shutil.copy(whole / "run.json", resumed)
+    saved = torch.load(resumed / "checkpoint-3" / "optimizer.pt", weights_only=True)
+    assert any("momentum_buffer" in state for state in saved["state"].values())
+    assert fine_tune(settings(plans, optimizer="muon"), resumed, resume=True, quiet=True) == figures
+    ends = [LanguagePolicy.load(folder / "checkpoint-6").model.state_dict() for folder in (whole, resumed)]
+    assert all(torch.equal(weight, ends[1][name]) for name, weight in ends[0].items())
+
+
 def test_adapters_change_their_layers_only_and_the_whole_model_is_kept_beside_them(doctor, plans, tmp_path):
     out, _ = doctor
     fine_tune(settings(plans, model=str(out), lora=Lora(rank=2), epochs=2.0, evaluations=1), tmp_path, quiet=True)
@@ -270,6 +283,7 @@ def test_bad_input_is_refused(plans, doctor, tmp_path):
     for changes, message in [
         ({"data": ()}, "at least one file"),
         ({"answers": "sung"}, "stated, key or words"),
+        ({"optimizer": "sgd"}, "adamw or muon"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"epochs": 0.0}, "above 0"),
         ({"learning_rate": float("nan")}, "above 0"),

@@ -255,7 +255,7 @@ def test_the_old_log_probabilities_are_those_of_the_sampling_and_the_librarys(tm
 
 def test_several_optimiser_steps_on_the_same_rollouts_and_a_kill_between_updates(tmp_path):
     """Two parts, each twice: four steps an update, of which no checkpoint is in the midst; resuming changes nothing."""
-    chosen = settings(minibatches=2, iterations=2, answer_loss=0.5)
+    chosen = settings(minibatches=2, iterations=2, answer_loss=0.5, optimizer="muon")
     figures = train(chosen, tmp_path / "whole", quiet=True)
     newest = tmp_path / "whole" / "checkpoint-16"
     history = json.loads((newest / "trainer_state.json").read_text())["log_history"]
@@ -266,6 +266,8 @@ def test_several_optimiser_steps_on_the_same_rollouts_and_a_kill_between_updates
     (tmp_path / "again").mkdir()
     shutil.copytree(tmp_path / "whole" / "checkpoint-8", tmp_path / "again" / "checkpoint-8")
     shutil.copy(tmp_path / "whole" / "run.json", tmp_path / "again")
+    kept = torch.load(tmp_path / "again" / "checkpoint-8" / "optimizer.pt", weights_only=True)
+    assert any("momentum_buffer" in state for state in kept["state"].values())
     assert train(chosen, tmp_path / "again", resume=True, quiet=True) == figures
     whole, again = (LanguagePolicy.load(tmp_path / n / "checkpoint-16").model.state_dict() for n in ("whole", "again"))
     for name in whole:
@@ -440,6 +442,7 @@ def test_bad_input_is_refused(trained, tmp_path):
         ({"answer_loss": float("nan")}, "at least 0 and finite"),
         ({"kl": -1.0}, "at least 0"),
         ({"schedule": "cosine"}, "linear or constant"),
+        ({"optimizer": "sgd"}, "adamw or muon"),
         ({"environment_steps": 0}, "at least 1"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -137,14 +137,18 @@ def test_a_file_that_is_no_cache_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "table",
-    ["CREATE TABLE ratings (id INTEGER, score REAL, who TEXT)", "CREATE TABLE ratings (key TEXT, value TEXT)"],
+    ["ratings (id INTEGER, score REAL, who TEXT)", "ratings (key TEXT, value TEXT)", "films (key BLOB, value BLOB)"],
 )
 def test_another_programs_table_is_no_cache(tmp_path: Path, table: str) -> None:
     connection = sqlite3.connect(tmp_path / "other.sqlite")
-    connection.execute(table)
+    connection.execute(f"CREATE TABLE {table}")
     connection.close()
-    with pytest.raises(BackendError, match=r"other\.sqlite cannot be used .* 'ratings' is another program's"):
+    before = (tmp_path / "other.sqlite").read_bytes()
+    with pytest.raises(
+        BackendError, match=rf"other\.sqlite cannot be used .* '{table.split()[0]}' is another program's"
+    ):
         CachedModel(Counting(), tmp_path / "other.sqlite")
+    assert (tmp_path / "other.sqlite").read_bytes() == before
 
 
 def test_a_database_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from promed_agents.models import Lora, habits
+from promed_agents.models import OPTIMIZERS, Lora, habits
 from promed_agents.setting import Setting
 from promed_agents.sig_grpo.advantages import ESTIMATORS
 
@@ -29,6 +29,7 @@ class GRPOSettings:
         micro_batch: Rollouts a process computes the loss of at once; None for all of an optimiser step.
         minibatches: Optimiser steps in a pass over the rollouts of an update, each on a part of them.
         iterations: Optimiser passes over the rollouts of an update.
+        optimizer: "adamw", or "muon" (`promed_agents.optimizers`).
         learning_rate: Highest.
         schedule: "linear" if it falls to 0 over the updates, or over the environment steps if these end first; or
             "constant".
@@ -67,6 +68,7 @@ class GRPOSettings:
     micro_batch: int | None = None
     minibatches: int = 1
     iterations: int = 1
+    optimizer: str = "adamw"
     learning_rate: float = 1e-4
     schedule: str = "linear"
     kl: float = 0.0
@@ -109,6 +111,8 @@ class GRPOSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be {' or '.join(OPTIMIZERS)}, got {self.optimizer!r}")
         if self.schedule not in ("linear", "constant"):
             raise ValueError(f"schedule must be linear or constant, got {self.schedule!r}")
         if self.environment_steps is not None and self.environment_steps < 1:

@@ -34,6 +34,7 @@ from promed_agents.chat import to_messages
 from promed_agents.chat_format import ChatFormat
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import PROVENANCE, begin_run, check_run, finished, load_model, precision, processes
+from promed_agents.optimizers import PicksOptimizer
 from promed_agents.rollout import Rollout, play
 from promed_agents.sig_grpo.advantages import ESTIMATORS, HINDSIGHT
 from promed_agents.sig_grpo.budget import EnvironmentSteps
@@ -51,7 +52,7 @@ SAMPLES = "samples.jsonl"
 """Two dialogues of every validation, in the folder of the run."""
 
 
-class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type: ignore[misc]  # trl is untyped
+class SIGGRPOTrainer(PlaysValidation, PicksOptimizer, ScoresDoctorTokens, GRPOTrainer):  # type: ignore[misc]  # trl is untyped
     """`GRPOTrainer` whose rollouts are consultations and whose advantages are per token.
 
     Attributes:
@@ -90,6 +91,7 @@ class SIGGRPOTrainer(PlaysValidation, ScoresDoctorTokens, GRPOTrainer):  # type:
         assert args.output_dir is not None
         folder = Path(args.output_dir)
         self.settings, self.chat, self.answer_loss = settings, ChatFormat(tokenizer), settings.answer_loss
+        self.optimizer_name = settings.optimizer
         self.validation = validation or validation_of(settings, settings.longest_turn)
         self.rollouts: list[Rollout] = []
         self._asked: Sequence[Mapping[str, Any]] = []

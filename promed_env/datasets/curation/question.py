@@ -21,16 +21,22 @@ _LEADS = re.compile(  # a sentence that belongs to the question after it, not to
 )
 _FOLLOWS = re.compile(r"^(?:and|or|if so|why|explain|\(|select|choose)\b", re.IGNORECASE)
 _CHINESE_ASKS = re.compile(
-    r"\u54ea|\u4f55|\u4ec0\u4e48|\u591a\u5c11|\u600e|\u4e0b\u5217|\u4e0b\u8ff0|\u4ee5\u4e0b|\uff1f|\?|\u6700\u53ef\u80fd|\u6700\u5e94|\u6700\u9002|\u9996\u9009|\u9996\u5148|"
-    r"\u5e94(?:\u8be5|\u8003\u8651|\u9996|\u8bca\u65ad|\u91c7|\u7ed9|\u4e3a|\u9009|\u7528)|(?:\u8bca\u65ad|\u8003\u8651|\u8bc1\u578b|\u6cbb\u6cd5|\u65b9\u5242|\u65b9\u836f|\u539f\u56e0|\u5904\u7406)(?:\u662f|\u4e3a|\u5e94)|[\uff08(]\s*[)\uff09]|"
-    r"(?:\u662f|\u4e3a|\u6709|\u5305\u62ec|\u9664\u5916)[:\uff1a]?\s*[\u3002.]?\s*$"
+    r"哪|何|什么|多少|怎|下列|下述|以下|\uff1f|\?|最可能|最应|最适|首选|首先|"
+    r"应(?:该|考虑|首|诊断|采|给|为|选|用)|(?:诊断|考虑|证型|治法|方剂|方药|原因|处理)(?:是|为|应)|[\uff08(]\s*[)\uff09]|"
+    r"(?:是|为|有|包括|除外)[:\uff1a]?\s*[\u3002.]?\s*$"
+)
+_CHINESE_LEADS = re.compile(  # a clause that only leads to the question after it, none of the patient's story: now;
+    # if ...; while ...; besides ...; to make clear, prevent, relieve ...; from the above; of the following
+    r"^(?!.*(?:曾|口服|服[用药]|自服|则|(?<![异正])常(?!规)|长期|就诊|住院|入院|史|不详|(?<![若果需])行|[见示]|结果|阳性|阴性|过敏))(?:此时|这时|目前|现在|首先|其次|"
+    r"因此|据此|由此|下一步|[治处]理?疗?上|(?:若(?!干)|假[如设使]|倘若|如(?:果|需|要|欲|出现|发生|仍)).*|在.+(?:同时|基础上|情况下|前提下)|除.+外|"
+    r"(?:为(?:了|求)?(?:进一步)?(?:明确|确定|确诊|排除|鉴别|尽[快早]|迅速|及时|预?防|避免|减轻|缓解|控制|改善|治疗)|预防(?!接种))[^\d]{0,10}|"
+    r"(?:根据|依据|结合|综合|按照?|鉴于|针对|对于?)(?:上述|以上|该|此|其|目前|现有|本|这)[^\d]*|"
+    r"(?:下列|下述|以下(?=关于|有关|对|各))[^\d]*)[\uff0c,]$"
 )
 _VALUE = re.compile(r"^[^%$?]*\w[^$?]*(?:\d|positive|negative|normal)[^$?]*$", re.IGNORECASE)
 _FEWEST_VALUES = 3
-_BEHIND_VALUE = re.compile(
-    r"^(.*\d.*?)(?=\u4e0b\u5217|\u4e0b\u8ff0|\u4ee5\u4e0b|\u54ea\u9879|\u6700\u53ef\u80fd)", re.DOTALL
-)
-_CLAUSE = re.compile(r"[^\uff0c,\u3002\uff1b;]+[\uff0c,\u3002\uff1b;]*")
+_BEHIND_VALUE = re.compile(r"^(.*\d.*?)(?=下列|下述|以下|哪项|最可能)", re.DOTALL)
+_CLAUSE = re.compile(r"(?:[^\uff0c,\u3002\uff1b;.]|(?<=\d),(?=\d)|\.(?![\u4e00-\u9fff]))+[\uff0c,\u3002\uff1b;.]*")
 
 
 class Stem(NamedTuple):
@@ -72,7 +78,9 @@ def split_question(stem: str, language: Language = "en") -> Stem:
         ):
             first -= 1
     else:
-        while first and first == last and len(pieces[first].text) <= 2:
+        while first and (
+            (first == last and len(pieces[first].text) <= 2) or _CHINESE_LEADS.search(pieces[first - 1].text)
+        ):
             first -= 1
     start = pieces[first].start
     question, table = _without_table(stem[start:].strip())
