@@ -6,16 +6,17 @@
     python benchmarks/learning.py references
     python benchmarks/learning_table.py [--plot FILE]
 
-`data` makes what fine-tuning learns from: vignettes, one-turn answers, random interviews of ten questions, and the
-plans of MCTS that reads the case (`promed plan`, the paper's first stage; as the paper searches, which answers after a
-question or two, and "long", with ten questions). `run` trains arms that are not yet in
+`data` makes what fine-tuning learns from: interviews to read, one-turn answers, random interviews of ten questions,
+and the plans of MCTS that reads the case (`promed plan`, the paper's first stage; as the paper searches, which answers
+after a question or two, and "long", with ten questions). `run` trains arms that are not yet in
 `benchmarks/learning.json` and adds them; one that was interrupted goes on from its newest checkpoint in DIR. `judge`
 plays the test cases again with the doctors that are in DIR. `learning_table.py` prints what came out.
 
-All arms of a seed begin as one model (`TINY`), from scratch, that has read vignettes; all have one budget of
-environment steps (`BUDGET`, each pass over a turn counted, vignettes included); the simulations that the planner makes
-on top are counted apart. Judged is the checkpoint with the highest accuracy on 500 validation cases. Arms that end in
-"_known" never see the held-out conditions and are judged with them and without.
+All arms of a seed begin as one model (`TINY`), from scratch, that has read the same interviews, of which it has learnt
+the answers and not the questions (`READ`, each once: in place of what a language model knows of medicine). From there
+all have one budget of environment steps (`BUDGET`, each pass over a turn counted); the simulations that the planner
+makes on top are counted apart. Judged is the checkpoint with the highest accuracy on 500 validation cases. Arms that
+end in "_known" never see the held-out conditions and are judged with them and without.
 
 Needs the extra `llm`.
 """
@@ -37,31 +38,33 @@ import torch
 from promed_agents.chat import to_messages
 from promed_agents.evaluate import evaluate
 from promed_agents.files import write_whole
+from promed_agents.interviews import write_interviews
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.rollout import play
 from promed_agents.setting import Setting
 from promed_agents.sft import SFTSettings, fine_tune
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.trainer import train
-from promed_agents.vignettes import write_vignettes
 from promed_agents.zoo import make_agent
 
 from promed_env.beliefs import EvidenceBelief, posteriors
 
 ENV_ID = "ProMed-PrimaryCare-v0"
 TINY = {"hidden": 96, "layers": 3, "length": 2048}
-BUDGET = 800_000
-"""Environment steps (turns of a doctor) that each arm learns from, vignettes and fine-tuning included."""
-READ = 200_000  # of them vignettes
+READ = 100_000
+"""Interviews of ten questions that all arms have read before."""
+BUDGET = 400_000
+"""Environment steps (turns of a doctor) that each arm learns from then on, fine-tuning included."""
 OPTIMIZER = "muon"
 TEST_CASES, VALIDATION_CASES = 1_000, 500
-PLANNED, SIMULATIONS = 20_000, 20
-INTERVIEWS = {"reactive": (300_000, 0), "random": (91_000, 10)}
+SIMULATIONS = 20
+QUESTIONS = 10
+INTERVIEWS = {"reactive": (200_000, 0), "random": (40_000, QUESTIONS)}
 """Name -> how many of how many questions."""
 UPDATES = 4_000  # more than the budget allows
 GRPO: Mapping[str, Any] = {
     "updates": UPDATES,
-    "evaluations": UPDATES // 40,
+    "evaluations": UPDATES // 20,
     "cases": 32,
     "group_size": 8,
     "minibatches": 4,
@@ -80,7 +83,7 @@ RESULTS = Path(__file__).with_suffix(".json")
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to train, after vignettes.
+    """One way to train, after reading.
 
     Attributes:
         data: Dialogues to fine-tune on: "reactive", "random", "mcts" or "mcts_long"; None for none.
@@ -94,7 +97,7 @@ class Arm:
     """
 
     data: str | None
-    steps: int = BUDGET - READ
+    steps: int = BUDGET
     reward: str | None = None
     advantage: str = "return_to_go"
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -117,10 +120,10 @@ class Arm:
         return f"{self.file(self.data)}-{self.steps}-{seed}"
 
 
-FIRST = 200_000  # environment steps of fine-tuning before GRPO
+FIRST = 100_000  # environment steps of fine-tuning before GRPO
 OUTCOME, SIGNED = "3*diagnosis + format", "2*sig_signed + 3*diagnosis + format"
 ARMS: dict[str, Arm] = {
-    "reactive": Arm("reactive", 300_000),  # less than the others: its curve is flat by then, and its bound is 0.479
+    "reactive": Arm("reactive", 200_000),  # less than the others: its curve is flat by then, and its bound is 0.480
     "sft_mcts": Arm("mcts"),
     "sft_mcts_long": Arm("mcts_long"),
     "outcome_grpo": Arm("mcts", FIRST, OUTCOME),
@@ -159,23 +162,26 @@ EVERY = {**ARMS, **ABLATIONS, **OUT_OF_DOMAIN}
 def make_data(runs: Path) -> None:
     """Write the dialogues to learn from, those that are not there yet."""
     runs.mkdir(parents=True, exist_ok=True)
-    plans = {"mcts": "--preset paper --reward 2*sig", "mcts_long": "--preset puct --reward 2*sig_signed"}
-    for arm, names in {
-        ARMS["sig_grpo"]: ("vignettes", "reactive", "random", "mcts", "mcts_long"),
-        OUT_OF_DOMAIN["sig_grpo_known"]: ("vignettes", "reactive", "mcts"),
-    }.items():
+    plans = {
+        "mcts": "--episodes 20000 --preset paper --reward 2*sig",
+        "mcts_long": "--episodes 8000 --preset puct --reward 2*sig_signed",
+    }
+    for arm, names in (
+        (ARMS["sig_grpo"], ("read", "reactive", "random", "mcts", "mcts_long")),
+        (OUT_OF_DOMAIN["sig_grpo_known"], ("read", "reactive", "mcts")),
+    ):
         for name in names:
             path = runs / f"{arm.file(name)}.jsonl"
             if path.exists():
                 pass
-            elif name == "vignettes":
-                write_vignettes(Setting(ENV_ID, split=arm.train, seed=7), path, READ)
+            elif name == "read":
+                write_interviews(Setting(ENV_ID, split=arm.train, seed=7), path, READ)
             elif name in INTERVIEWS:
                 _interviews(path, arm.train, *INTERVIEWS[name])
             else:
                 raise SystemExit(
-                    f"first: promed plan {ENV_ID} --split {arm.train} --episodes {PLANNED} "
-                    f"--simulations {SIMULATIONS} {plans[name]} --out {path}"
+                    f"first: promed plan {ENV_ID} --split {arm.train} {plans[name]} "
+                    f"--simulations {SIMULATIONS} --out {path}"
                 )
             with path.open(encoding="utf-8") as stream:
                 turns = [line.count('"role": "assistant"') for line in stream]
@@ -212,7 +218,7 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
     """Train one arm and play the test cases."""
     torch.set_num_threads(1)
     arm = EVERY[name]
-    model, seconds = _fine_tuned(runs, arm, "vignettes", READ, seed, "tiny")
+    model, seconds = _fine_tuned(runs, arm, "read", READ * (QUESTIONS + 1), seed, "tiny")
     if arm.data is not None:
         model, more = _fine_tuned(runs, arm, arm.data, arm.steps, seed, model)
         seconds += more
@@ -225,7 +231,7 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
             validation_split=arm.train.replace("train", "validation"),
             advantage=arm.advantage,
             seed=seed,
-            **{**GRPO, "environment_steps": BUDGET - READ - arm.steps, **arm.options},
+            **{**GRPO, "environment_steps": BUDGET - arm.steps, **arm.options},
         )
         train(settings, folder, resume=any(folder.glob("checkpoint-*")), quiet=True)
         seconds += time.perf_counter() - begun
@@ -235,7 +241,7 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
         "arm": name,
         "seed": seed,
         "budget": BUDGET,
-        "vignettes": READ,
+        "read": READ,
         "optimizer": OPTIMIZER,
         "reward": arm.reward if arm.reward is None else reward,
         "advantage": arm.advantage if arm.reward else None,
@@ -250,8 +256,8 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
 def drawn(arm: Arm, model: Path) -> list[dict[str, float]]:
     """The curve of an arm's last stage."""
     if arm.reward is None:
-        return curve_of(model, READ, arm.steps)
-    return curve_of(model, READ + arm.steps, BUDGET - READ - arm.steps)
+        return curve_of(model, 0, arm.steps)
+    return curve_of(model, arm.steps, BUDGET - arm.steps)
 
 
 def judged(arm: Arm, model: str) -> dict[str, Any]:

@@ -62,9 +62,9 @@ def table() -> None:
     runs: dict[str, list[Any]] = {}
     for row in found["runs"].values():
         runs.setdefault(row["arm"], []).append(row)
-    made = {tuple(row.get(name) for name in ("budget", "vignettes", "optimizer")) for row in found["runs"].values()}
+    made = {tuple(row.get(name) for name in ("budget", "read", "optimizer")) for row in found["runs"].values()}
     if len(made) != 1:
-        raise SystemExit(f"the runs differ in budget, vignettes or optimiser and cannot be compared: {sorted(made)}")
+        raise SystemExit(f"the runs differ in budget, reading or optimiser and cannot be compared: {sorted(made)}")
     print(f"{'doctor':26} accuracy              by seed            questions  informed  minutes")
     reference = found["references"]["test"]
     for name, row in reference.items():
@@ -118,7 +118,7 @@ def plot(path: Path) -> None:
         height = found["references"]["test"][name]["accuracy"]
         axes.axhline(height, color="gray", linestyle=":", linewidth=1)
         axes.annotate(label, (0.01, height), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")
-    axes.set(xlabel="environment steps, vignettes and fine-tuning included", ylabel="validation accuracy")
+    axes.set(xlabel="environment steps after reading, fine-tuning included", ylabel="validation accuracy")
     axes.set_title(
         f"Language models from scratch on {ENV_ID}, synthetic clinic; {VALIDATION_CASES} validation cases\n"
         "(dotted: on test cases)",

@@ -3,7 +3,7 @@
     python examples/train_tiny_doctor.py [FOLDER] [--quick]
 
 A language model of half a million parameters learns from scratch to consult in ProMed-PrimaryCare-v0: first what
-findings mean, from vignettes; then from the dialogues that tree search plans on the record (both: access record), then
+findings mean, from interviews; then from the dialogues that tree search plans on the record (both: access record), then
 by SIG-GRPO from what it earns itself. Its own access is text: it sees the dialogue and nothing else. A finished stage
 is not done again. `--quick` shows in a minute that everything runs, and learns next to nothing. Needs the extra `llm`.
 """
@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from promed_agents.evaluate import evaluate
+from promed_agents.interviews import write_interviews
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.mcts import PAPER
 from promed_agents.recipes import from_table, named_recipe, read_table
@@ -22,7 +23,6 @@ from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.trainer import train
 from promed_agents.tables import results_table
 from promed_agents.trajectories import Job, write_trajectories
-from promed_agents.vignettes import write_vignettes
 from promed_agents.zoo import make_agent
 from rich.console import Console
 
@@ -38,13 +38,13 @@ def main() -> None:
     folder, quick = chosen.folder, chosen.quick
     folder.mkdir(parents=True, exist_ok=True)
 
-    print("1. reading vignettes")
-    vignettes, sft = folder / "vignettes.jsonl", read_table(named_recipe("sft"))
+    print("1. reading interviews")
+    interviews, sft = folder / "interviews.jsonl", read_table(named_recipe("sft"))
     sft |= {"validation_episodes": 20} if quick else {}
-    if not vignettes.exists():
-        write_vignettes(SETTING, vignettes, 64 if quick else 60_000)
+    if not interviews.exists():
+        write_interviews(SETTING, interviews, 64 if quick else 40_000)
     if not (folder / "reader" / "promed.json").exists():
-        table = {**sft, "data": [str(vignettes)], "epochs": 1}
+        table = {**sft, "data": [str(interviews)], "epochs": 1}
         fine_tune(from_table(SFTSettings, table, "sft"), folder / "reader", resume=begun(folder / "reader"), quiet=True)
 
     print("2. planning")

@@ -1,9 +1,9 @@
 """The answer asked for after every turn: side branches of a dialogue, read in the same pass as the dialogue.
 
-A dialogue of ten questions ends in one answer, so it teaches the answer once. Here, where the doctor asks a question
-(and, in vignettes, where the patient pauses), the dialogue forks: beside the question stands what the doctor should
-answer if it had to now. A branch takes the positions of the question, attends to all before it, and nothing else
-attends to it: each is what the model would read if the dialogue ended there, for the price of its few tokens.
+A dialogue of ten questions ends in one answer, so it teaches the answer once. Here, where the doctor asks a question,
+the dialogue forks: beside the question stands what the doctor should answer if it had to now. A branch takes the
+positions of the question, attends to all before it, and nothing else attends to it: each is what the model would read
+if the dialogue ended there, for the price of its few tokens.
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ class Forks:
     forks: list[int] = field(default_factory=list)
 
 
-def answer_forks(
-    case: Case, starts: Sequence[int], chat: ChatFormat, *, words: bool, pauses: Sequence[int] = ()
-) -> Forks:
+def answer_forks(case: Case, starts: Sequence[int], chat: ChatFormat, *, words: bool) -> Forks:
     """The right answer at each of these places.
 
     Args:
@@ -56,7 +54,6 @@ def answer_forks(
         starts: Positions of the first tokens of doctor's turns.
         chat: How it becomes tokens.
         words: Answer by the option's text, not by its key.
-        pauses: Positions at which the doctor might have had a turn (`TokenizedDialogue.pauses`).
 
     Raises:
         ValueError: The tokenizer joins the word "answer" with the options.
@@ -68,13 +65,11 @@ def answer_forks(
     if not alike:
         raise ValueError(f"the tokenizer of {chat.tokenizer.name_or_path!r} makes 'answer: ' and an option one token")
     found = Forks()
-    for start in (*starts, *pauses):
-        cue = chat.cue if start in pauses else []
-        whole = cue + right
-        found.ids.extend(whole[:-1])
-        found.targets.extend([-100] * (len(cue) + alike - 1) + right[alike:])
-        found.positions.extend(range(start, start + len(whole) - 1))
-        found.forks.extend([start] * (len(whole) - 1))
+    for start in starts:
+        found.ids.extend(right[:-1])
+        found.targets.extend([-100] * (alike - 1) + right[alike:])
+        found.positions.extend(range(start, start + len(right) - 1))
+        found.forks.extend([start] * (len(right) - 1))
     return found
 
 

@@ -4,7 +4,8 @@ One dialogue a line, an object with two fields; others may stand beside them:
 
     {"case_id": "promed:1", "messages": [{"role": "assistant", "content": "question: Do you smoke?"}, ...]}
 
-The doctor is the "assistant", the other side the "user"; "system" is an instruction to the doctor.
+The doctor is the "assistant", the other side the "user"; "system" is an instruction to the doctor. A message of the
+doctor with "weight": 0 is read in fine-tuning and not learnt, as in the files of OpenAI's fine-tuning.
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ class Message:
     Attributes:
         role: Who speaks: "assistant" is the doctor.
         content: What is said.
+        weight: 0 where fine-tuning is not to learn it, else 1; of the doctor's messages only.
     """
 
     role: Role
     content: str
+    weight: int = 1
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,10 @@ def _message(where: str, number: int, message: Any) -> Message:
         raise DatasetError(f"{place}: 'role' must be one of {', '.join(get_args(Role))}, got {_brief(role)}")
     if not isinstance(content, str):
         raise DatasetError(f"{place}: 'content' must be a string, got {_brief(content)}")
-    return Message(role, content)
+    weight = message.get("weight", 1)
+    if isinstance(weight, bool) or weight not in (0, 1) or (weight == 0 and role != "assistant"):
+        raise DatasetError(f"{place}: 'weight' must be 0 or 1, and 1 but for the assistant, got {_brief(weight)}")
+    return Message(role, content, weight)
 
 
 def _brief(value: Any) -> str:

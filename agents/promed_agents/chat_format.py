@@ -8,13 +8,11 @@ in rendered text and nothing is tokenised twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
-__all__ = ["ChatFormat", "TokenizedDialogue", "turns_of"]
+__all__ = ["ChatFormat", "TokenizedDialogue", "check_turns"]
 
 _REMEMBERED = 100_000
 _USER, _DOCTOR, _USER_AGAIN = "ProMedFirstTurn", "ProMedReply", "ProMedSecondTurn"
@@ -26,14 +24,13 @@ class TokenizedDialogue:
 
     Attributes:
         ids: Token ids.
-        doctor: For each token whether the doctor says it; only these carry loss.
-        pauses: Positions at which the user ended a message and went on with another: where the doctor might have
-            spoken, after `ChatFormat.cue`.
+        doctor: For each token whether the doctor says it.
+        learnt: For each token whether it carries loss: the doctor says it, in a message whose weight is not 0.
     """
 
     ids: list[int]
     doctor: list[bool]
-    pauses: list[int] = field(default_factory=list)
+    learnt: list[bool]
 
 
 class ChatFormat:
@@ -80,11 +77,6 @@ class ChatFormat:
         """Id of the token that ends a doctor's turn."""
         return int(self.tokenizer.eos_token_id)
 
-    @property
-    def cue(self) -> list[int]:
-        """Tokens of the template between what a user said and the doctor's first word."""
-        return list(self._encode(self._before_doctor))
-
     def first(self, observation: str) -> list[int]:
         """Tokens up to the doctor's first word."""
         return list(self._encode(self._before_first + observation.strip() + self._before_doctor))
@@ -101,44 +93,33 @@ class ChatFormat:
         """What a doctor said, from the ids it generated."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
-    def tokenize(self, messages: Sequence[Mapping[str, str]]) -> TokenizedDialogue:
+    def tokenize(self, messages: Sequence[Mapping[str, Any]]) -> TokenizedDialogue:
         """A whole dialogue: user and assistant in turn, the user first, ended by the assistant.
-
-        Messages of the user that follow each other are one turn, a line each.
 
         Raises:
             ValueError: The roles do not alternate so.
         """
-        found = TokenizedDialogue([], [])
-        for index, (role, said) in enumerate(turns_of(messages)):
-            if role == "assistant":
-                pieces = [self.doctor(said[0])]
-            else:
-                lines = [self._before_next if index else self._before_first, *["\n"] * (len(said) - 1)]
-                ends = [*[""] * (len(said) - 1), self._before_doctor]
-                pieces = [
-                    list(self._encode(line + text + end)) for line, text, end in zip(lines, said, ends, strict=True)
-                ]
-            for place, piece in enumerate(pieces):
-                found.ids.extend(piece)
-                found.doctor.extend([role == "assistant"] * len(piece))
-                if place < len(pieces) - 1:
-                    found.pauses.append(len(found.ids))
+        check_turns(messages)
+        found = TokenizedDialogue([], [], [])
+        for index, message in enumerate(messages):
+            own = message["role"] == "assistant"
+            say = self.doctor if own else self.next if index else self.first
+            piece = say(message["content"])
+            found.ids.extend(piece)
+            found.doctor.extend([own] * len(piece))
+            found.learnt.extend([own and message.get("weight", 1) != 0] * len(piece))
         return found
 
     def _tokenized(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
 
-def turns_of(messages: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
-    """Who speaks in each turn of a dialogue, and the messages of the turn.
+def check_turns(messages: Sequence[Mapping[str, Any]]) -> None:
+    """See that user and assistant speak in turn.
 
     Raises:
-        ValueError: User and assistant do not alternate, the user first and the assistant last, a message a turn.
+        ValueError: User and assistant do not alternate, the user first and the assistant last.
     """
-    turns = [(role, [each["content"].strip() for each in run]) for role, run in groupby(messages, itemgetter("role"))]
-    own = [said for role, said in turns if role == "assistant"]
-    if not own or [role for role, _ in turns] != ["user", "assistant"] * len(own) or max(map(len, own)) > 1:
-        roles = [message["role"] for message in messages]
+    roles = [message["role"] for message in messages]
+    if not roles or len(roles) % 2 or roles != ["user", "assistant"] * (len(roles) // 2):
         raise ValueError(f"a dialogue alternates user and assistant and ends on the assistant, got {roles}")
-    return turns

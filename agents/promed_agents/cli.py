@@ -23,6 +23,7 @@ from promed_agents.cli_data import datasets_app
 from promed_agents.cli_llm import grpo_command, sft_command
 from promed_agents.compare import compare, counterpart, gaps_closed, read_earlier, setting_changes
 from promed_agents.evaluate import Evaluation, evaluate, write_results
+from promed_agents.interviews import write_interviews
 from promed_agents.mcts import PAPER, Search
 from promed_agents.play import play
 from promed_agents.replay import REPLIES
@@ -32,7 +33,6 @@ from promed_agents.score_table import score_example, score_heading, score_table
 from promed_agents.setting import INFORMATION, Information, Setting
 from promed_agents.tables import comparison_table, gap_lines, heading, pairs_table, results_table
 from promed_agents.trajectories import Job, write_trajectories
-from promed_agents.vignettes import write_vignettes
 from promed_agents.zoo import AGENTS, NEEDS_KNOWLEDGE, NEEDS_TABLE, make_agent
 from promed_env.consultation import Consultation
 from promed_env.dynamics import Dynamics
@@ -285,30 +285,32 @@ def plan_command(
     console.print(f"{made} planned, {kept} written to {out}", highlight=False)
 
 
-@app.command("vignettes", no_args_is_help=True)
-def vignettes_command(
+@app.command("interviews", no_args_is_help=True)
+def interviews_command(
     env_id: EnvId,
-    out: Annotated[Path, typer.Option(help="File of vignettes to write (JSON Lines); must not exist.")],
+    out: Annotated[Path, typer.Option(help="File of interviews to write (JSON Lines); must not exist.")],
     episodes: Annotated[int, typer.Option(help="How many; of cases with an end in whole rounds.")] = 10_000,
     dataset: Dataset = None,
     split: Split = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the cases, and what is told of them.")] = 0,
+    max_questions: MaxQuestions = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the cases, and what is asked about them.")] = 0,
 ) -> None:
-    """Write cases of which a share is told unasked, with the right answer, as training data.
+    """Write interviews that ask at random, with the right answer, as training data for a model's first reading.
 
-    A model from scratch learns from them what findings mean, before dialogues teach it to ask (access: record).
+    A model from scratch learns from them what findings mean, and not to ask: the questions have the weight 0. Many of
+    them are about findings that are there (access: record).
 
-    Example: promed vignettes ProMed-PrimaryCare-v0 --split train --episodes 100000 --out vignettes.jsonl
+    Example: promed interviews ProMed-PrimaryCare-v0 --split train --episodes 100000 --out interviews.jsonl
     """
     console = Console()
     try:
         with progress_bar(console) as progress:
-            task = progress.add_task("telling", total=episodes)
-            setting = Setting(env_id, dataset, split, seed=seed)
-            write_vignettes(setting, out, episodes, progress=partial(progress.advance, task))
+            task = progress.add_task("asking", total=episodes)
+            setting = Setting(env_id, dataset, split, max_questions=max_questions, seed=seed)
+            write_interviews(setting, out, episodes, progress=partial(progress.advance, task))
     except (ProMedError, ValueError, OSError) as error:
         _fail(error)
-    console.print(f"{episodes} vignettes written to {out}", highlight=False)
+    console.print(f"{episodes} interviews written to {out}", highlight=False)
 
 
 @app.command("play", no_args_is_help=True)

@@ -1,8 +1,9 @@
 """Optimisers of the language models that are trained here: AdamW, or Muon for matrices and AdamW for the rest.
 
 Muon makes the step of a weight matrix orthogonal (https://kellerjordan.github.io/posts/muon/, `torch.optim.Muon`). A
-small model from scratch learns to read vignettes far sooner with it than with AdamW. Both stages should have the same:
-what SIG-GRPO with AdamW made of a model that Muon had trained was worse than before (`docs/agents/sft.md`).
+small model from scratch learns to read interviews far sooner with it than with AdamW, and sooner still if embeddings,
+where most of what it knows of findings lies, take larger steps. Both stages should have the same: what SIG-GRPO with
+AdamW made of a model that Muon had trained was worse than before (`docs/agents/sft.md`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from typing import Any
 
 import torch
 
-__all__ = ["MuonWithAdamW", "PicksOptimizer"]
+__all__ = ["EMBEDDING_FACTOR", "MuonWithAdamW", "PicksOptimizer"]
+
+EMBEDDING_FACTOR = 8.0
+"""With Muon, how many times the learning rate embeddings and the head have."""
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
@@ -24,7 +28,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
         Args:
             model: A `transformers.PreTrainedModel`, or one with adapters.
-            lr: Learning rate of both.
+            lr: Learning rate; that of embeddings and the head is `EMBEDDING_FACTOR` times as high.
             weight_decay: Of all parameters but vectors.
 
         Raises:
@@ -45,6 +49,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
             {
                 "params": [each for each in trained if each.ndim > 1 and id(each) not in muons],
                 "weight_decay": weight_decay,
+                "lr": lr * EMBEDDING_FACTOR,
             },
             {"params": [each for each in trained if each.ndim <= 1], "weight_decay": 0.0},
         ]

@@ -28,7 +28,7 @@ from trl import SFTConfig, SFTTrainer
 
 from promed_agents.answer_forks import NO_FORK, PADDING, Forks, answer_forks, forking, padded
 from promed_agents.chat import Dialogue, read_chat
-from promed_agents.chat_format import ChatFormat, turns_of
+from promed_agents.chat_format import ChatFormat, check_turns
 from promed_agents.models import OPTIMIZERS, Lora, begin_run, check_run, finished, load_model, precision, processes
 from promed_agents.optimizers import PicksOptimizer
 from promed_agents.scored_positions import scoring_only
@@ -54,8 +54,7 @@ class SFTSettings:
         setting: The environment of the dialogues and of the validation cases.
         answers: How the doctor answers in the training data: "stated" as in the file, "key" without a confidence,
             "words" by the option's text.
-        every_turn: Learn the right answer after every turn, and wherever the patient pauses, not only at the end
-            (`answer_forks`).
+        every_turn: Learn the right answer after every turn, not only at the end (`answer_forks`).
         validation_split: The split of the validation cases; None for the setting's own.
         validation_episodes: How many are played.
         evaluations: How often they are played in the course of the run.
@@ -159,7 +158,7 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
     )
     chat = ChatFormat(tokenizer)
     if settings.max_new_tokens is None:
-        spoken = (each["content"] for messages in said for each in messages if each["role"] == "assistant")
+        spoken = (each["content"] for messages in said for each in messages if each["weight"] and _own(each))
         settings = replace(settings, max_new_tokens=max(len(chat.doctor(text)) for text in spoken))
     begin_run(out, run)
     rows = tokenized(
@@ -209,13 +208,13 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
 
 
 def tokenized(
-    dialogues: Sequence[Sequence[Mapping[str, str]]],
+    dialogues: Sequence[Sequence[Mapping[str, Any]]],
     chat: ChatFormat,
     cases: Sequence[Case] | None = None,
     *,
     words: bool = False,
 ) -> Dataset:
-    """Dialogues as `input_ids` and `shift_labels`: for each token the next, or -100 if the doctor does not say it.
+    """Dialogues as `input_ids` and `shift_labels`: for each token the next, or -100 if that is not to be learnt.
 
     Args:
         dialogues: Chat messages of each.
@@ -233,9 +232,9 @@ def tokenized(
         branches = Forks()
         if cases is not None:
             starts = [place for place in range(1, len(own)) if own[place] and not own[place - 1]]
-            branches = answer_forks(cases[index], starts[:-1], chat, words=words, pauses=row.pauses)
+            branches = answer_forks(cases[index], starts[:-1], chat, words=words)
         length = len(row.ids)
-        targets = [token if said else -100 for token, said in zip(row.ids[1:], own[1:], strict=True)]
+        targets = [token if learnt else -100 for token, learnt in zip(row.ids[1:], row.learnt[1:], strict=True)]
         made = {
             "input_ids": row.ids + branches.ids,
             "shift_labels": [*targets, -100, *branches.targets],
@@ -259,17 +258,19 @@ def _collate(rows: Sequence[Mapping[str, list[int]]], pad_id: int) -> dict[str, 
     return {**found, "labels": found["shift_labels"]}  # the library counts these
 
 
-def _said(dialogue: Dialogue, answers: str, cases: CaseDataset | GeneratedDataset) -> list[dict[str, str]]:
+def _said(dialogue: Dialogue, answers: str, cases: CaseDataset | GeneratedDataset) -> list[dict[str, Any]]:
     """The messages to learn, or an error that names their place."""
     try:
         said = answer_as(dialogue, answers, cases.by_id(dialogue.case_id))
-        turns_of(said)
+        check_turns(said)
+        if not any(each["weight"] and _own(each) for each in said):
+            raise ValueError("nothing of it is to be learnt: all messages of the assistant have the weight 0")
         return said
     except (ProMedError, ValueError) as error:
         raise DatasetError(f"{dialogue.where}: {error}") from error
 
 
-def answer_as(dialogue: Dialogue, answers: str, case: Case) -> list[dict[str, str]]:
+def answer_as(dialogue: Dialogue, answers: str, case: Case) -> list[dict[str, Any]]:
     """The messages, with the doctor's last turn in another form: "stated", "key" or "words"."""
     messages = _alternating(dialogue)
     if answers == "stated":
@@ -283,9 +284,13 @@ def answer_as(dialogue: Dialogue, answers: str, case: Case) -> list[dict[str, st
     return [*messages[:-1], last]
 
 
-def _without_confidence(message: Mapping[str, str]) -> dict[str, str]:
+def _without_confidence(message: Mapping[str, Any]) -> dict[str, Any]:
     return {**message, "content": _CONFIDENCE.sub("", message["content"])}
 
 
-def _alternating(dialogue: Dialogue) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in dialogue.messages]
+def _alternating(dialogue: Dialogue) -> list[dict[str, Any]]:
+    return [asdict(message) for message in dialogue.messages]
+
+
+def _own(message: Mapping[str, Any]) -> bool:
+    return bool(message["role"] == "assistant")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -17,7 +14,6 @@ from promed_agents.evaluate import evaluate
 from promed_agents.models import load_model
 from promed_agents.setting import Setting
 from promed_agents.sft import _collate, tokenized
-from promed_agents.vignettes import vignettes_of
 
 SETTING = Setting("ProMed-MedQA-v0", reward="diagnosis", max_questions=4)
 
@@ -89,43 +85,6 @@ def test_a_model_that_adds_its_mask_scores_alike_and_one_that_takes_none_is_refu
             pass
     finally:
         model.set_attn_implementation("sdpa")
-
-
-@pytest.mark.parametrize("template", ["tiny", "chatml"])
-def test_a_branch_where_the_patient_pauses_is_scored_as_the_dialogue_that_ends_there(spoken, template):
-    model, chat, _, _ = spoken
-    if template == "chatml":  # there is something between the patient's last word and the doctor's first
-        tokenizer = deepcopy(chat.tokenizer)
-        tokenizer.chat_template = (
-            "{% for m in messages %}{{ '(' + m['role'] + ') ' + m['content'] }}"
-            "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ ' ' }}{% endfor %}"
-            "{% if add_generation_prompt %}{{ '(assistant) ' }}{% endif %}"
-        )
-        chat = ChatFormat(tokenizer)
-        assert chat.cue
-    rows = vignettes_of(SETTING, SETTING.load(4), np.random.default_rng(3))
-    scored = 0
-    for vignette, case in zip(rows, SETTING.load(4), strict=True):
-        (row,) = tokenized([vignette["messages"]], chat, [case])
-        batch = _collate([row], pad_id=chat.tokenizer.pad_token_id)
-        with forking(model, batch["positions"], batch["forks"]):
-            found = log_probs(model, input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])[0]
-        targets, forks = batch["shift_labels"][0], batch["forks"][0]
-        *told, answer = vignette["messages"]
-        assert len(forks[forks != NO_FORK].unique()) == len(told) - 1
-        for heard in range(1, len(told)):
-            ended = chat.tokenize([*told[:heard], answer]).ids
-            said = chat.doctor(answer["content"])
-            plain = log_probs(model, input_ids=torch.tensor([ended]))[0]
-            columns = (forks == len(ended) - len(said) - len(chat.cue)).nonzero()[:, 0]
-            for place, column in enumerate(columns):
-                target = int(targets[column])
-                if target != -100:
-                    assert target == ended[len(ended) - len(said) - len(chat.cue) + place + 1]
-                    expected = plain[len(ended) - len(said) - len(chat.cue) + place, target]
-                    torch.testing.assert_close(found[column, target], expected, atol=2e-5, rtol=0)
-                    scored += 1
-    assert scored >= 20
 
 
 def test_what_all_answers_begin_with_is_not_learnt(spoken):

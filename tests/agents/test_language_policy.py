@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from promed_agents.chat_format import ChatFormat
 from promed_agents.evaluate import evaluate
+from promed_agents.interviews import interviews_of
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import load_model
 from promed_agents.rollout import play
 from promed_agents.setting import Setting
 from promed_agents.tiny import phrase_tokenizer, phrases, tiny_llama
-from promed_agents.vignettes import vignettes_of
 
 SETTING = Setting("ProMed-MedQA-v0", reward="promed", max_questions=3)
 CHATML = (
@@ -77,25 +77,6 @@ def test_a_dialogue_is_what_the_template_makes_of_it_and_the_doctors_tokens_are_
         if own:
             runs[-1].append(token)
     assert [chat.text(run) for run in runs] == [m["content"] for m in messages if m["role"] == "assistant"]
-
-
-@pytest.mark.parametrize("which", ["tiny", "chatml"])
-@settings(max_examples=30)
-@given(messages=dialogues, more=st.lists(words, min_size=1, max_size=3))
-def test_messages_of_the_user_that_follow_each_other_are_lines_of_one_turn(which, messages, more, tiny, chatml):
-    chat = ChatFormat(tiny[1] if which == "tiny" else chatml)
-    first, *rest = messages
-    joined = {"role": "user", "content": "\n".join([first["content"], *more])}
-    found = chat.tokenize([first, *({"role": "user", "content": text} for text in more), *rest])
-    whole = chat.tokenize([joined, *rest])
-    assert chat.tokenizer.decode(found.ids) == chat.tokenizer.decode(whole.ids)
-    assert whole.pauses == []
-    heard = [chat.tokenizer.decode(found.ids[:place] + chat.cue) for place in found.pauses]
-    ended = [
-        chat.tokenizer.decode(chat.first("\n".join([first["content"], *more[:number]]))) for number in range(len(more))
-    ]
-    assert heard == ended
-    assert [own for own in found.doctor if own] == [own for own in whole.doctor if own]
 
 
 @given(text=st.text(st.characters(codec="utf-8", exclude_categories=["Cs"])).filter(lambda text: "<|" not in text))
@@ -297,7 +278,7 @@ def test_every_finding_of_the_clinic_is_one_token_however_rare():
     lengths = [len(ChatFormat(tokenizer).next(observation)) for observation in observations]
     assert np.mean(np.array(lengths) > 8) < 0.02
     chat = ChatFormat(tokenizer)
-    vignettes = vignettes_of(setting, cases, np.random.default_rng(0))
+    interviews = interviews_of(setting, cases, np.random.default_rng(0))
     openings, _ = env.reset(seed=0, options={"case_id": [case.case_id for case in cases]})
     assert np.median([len(chat.first(opening)) for opening in openings]) <= 22
-    assert np.median([len(chat.tokenize(row["messages"]).ids) for row in vignettes]) <= 66
+    assert np.median([len(chat.tokenize(row["messages"]).ids) for row in interviews]) <= 72

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 from promed_agents.models import Lora
-from promed_agents.optimizers import MuonWithAdamW
+from promed_agents.optimizers import EMBEDDING_FACTOR, MuonWithAdamW
 from transformers import LlamaConfig, LlamaForCausalLM
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # the library's own
@@ -56,7 +56,7 @@ def test_its_steps_are_those_of_torchs_own():
     matrices = [each for name, each in named.items() if "_proj" in name]
     norms = [each for name, each in named.items() if "norm" in name]
     muon = torch.optim.Muon(matrices, lr=1e-2, weight_decay=0.1)
-    decayed = torch.optim.AdamW([named["model.embed_tokens.weight"]], lr=1e-2, weight_decay=0.1)
+    decayed = torch.optim.AdamW([named["model.embed_tokens.weight"]], lr=EMBEDDING_FACTOR * 1e-2, weight_decay=0.1)
     plain = torch.optim.AdamW(norms, lr=1e-2, weight_decay=0.0)
 
     class Three:

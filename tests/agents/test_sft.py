@@ -12,6 +12,7 @@ from promed_agents.answer_forks import forking
 from promed_agents.chat import read_chat
 from promed_agents.chat_format import ChatFormat
 from promed_agents.evaluate import evaluate
+from promed_agents.interviews import write_interviews
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.models import PROVENANCE, Lora, habits, load_model
 from promed_agents.setting import Setting
@@ -67,6 +68,11 @@ def test_only_what_the_doctor_says_has_a_label(plans):
     for messages, row in zip(said, tokenized(said, chat), strict=True):
         spoken = [token for token in row["shift_labels"] if token != -100]
         assert spoken == [t for m in messages if m["role"] == "assistant" for t in chat.doctor(m["content"])]
+        assert any(m["role"] == "assistant" for m in messages[:-1])
+        heard = [{**m, "weight": 0} if m["role"] == "assistant" else m for m in messages[:-1]] + messages[-1:]
+        (unasked,) = tokenized([heard], chat)  # the same tokens, of which the answer alone is learnt
+        assert unasked["input_ids"] == row["input_ids"]
+        assert [token for token in unasked["shift_labels"] if token != -100] == chat.doctor(messages[-1]["content"])
         assert row["shift_labels"][-1] == -100
         for token, label in zip(row["input_ids"][1:], row["shift_labels"][:-1], strict=True):
             assert label in (-100, token)
@@ -230,6 +236,17 @@ def test_the_longest_turn_of_the_dialogues_is_the_longest_in_validation(doctor, 
     assert habits(tmp_path)["max_new_tokens"] == max(len(chat.doctor(text)) for text in turns)
 
 
+def test_questions_that_are_not_learnt_do_not_count_for_the_longest_turn(plans, tmp_path):
+    write_interviews(SETTING, tmp_path / "interviews.jsonl", 8)
+    fine_tune(
+        settings(tmp_path / "interviews.jsonl", answers="key", max_new_tokens=None, every_turn=True),
+        tmp_path / "reader",
+        quiet=True,
+    )
+    chat = LanguagePolicy.load(tmp_path / "reader").chat
+    assert habits(tmp_path / "reader")["max_new_tokens"] == len(chat.doctor("answer: A"))
+
+
 def test_weights_that_are_trained_are_in_float32_whatever_they_were_saved_in(doctor, tmp_path):
     policy = LanguagePolicy.load(doctor[0])
     policy.model.to(torch.bfloat16).save_pretrained(tmp_path)
@@ -244,6 +261,9 @@ def test_dialogues_that_cannot_be_learnt_are_named(plans, tmp_path):
     for changes, message in [
         ({"case_id": "nope:1"}, "nope:1"),
         ({"messages": [{"role": "assistant", "content": "answer: A"}]}, "alternates user and assistant"),
+        ({"messages": [*good["messages"][:-1], {**good["messages"][-1], "weight": 2}]}, "'weight' must be 0 or 1"),
+        ({"messages": [{**m, "weight": int(m["role"] == "user")} for m in good["messages"]]}, "nothing of it"),
+        ({"messages": [{**m, "weight": 0} for m in good["messages"]]}, "1 but for the assistant"),
     ]:
         path = tmp_path / "some.jsonl"
         path.write_text("\n".join(map(json.dumps, (good, {**good, **changes}))))
