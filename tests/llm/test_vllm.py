@@ -39,7 +39,7 @@ TEXTS = [f"answer: {case.answer[0]}" for case in CASES]
 LENGTH = "2048"
 
 OFFLINE = f"""
-import json, sys
+import json, pathlib, sys
 from promed_env.llm import make_llm
 
 def main():
@@ -50,7 +50,8 @@ def main():
     said = [completion.text for completion in model.chat(chats, max_new_tokens=6)]
     other = [completion.text for completion in model.chat(chats, max_new_tokens=6, unlike=[[text] for text in said])]
     assert all(text not in (said[index], "") for index, text in enumerate(other)), (said, other)
-    print("RESULT", json.dumps([chosen, model.logprob(chats, texts), said, sampled[0] == sampled[1]]))
+    found = [chosen, model.logprob(chats, texts), said, sampled[0] == sampled[1]]
+    pathlib.Path(sys.argv[3]).write_text(json.dumps(found))  # on stdout the engine's process writes into the line
 
 if __name__ == "__main__":
     main()
@@ -117,14 +118,14 @@ def ready(url: str) -> bool:
         return False
 
 
-def test_offline_it_computes_what_transformers_does(folder: Path, environment: Path, reference: LanguageModel) -> None:
-    what = json.dumps([CHATS, LETTERS, TEXTS])
-    done = subprocess.run(
-        [environment / "bin" / "python", "-c", OFFLINE, folder, what], env=settings(), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    chosen, rated, said, again = json.loads(line.removeprefix("RESULT "))
+def test_offline_it_computes_what_transformers_does(
+    folder: Path, environment: Path, reference: LanguageModel, tmp_path: Path
+) -> None:
+    what, result = json.dumps([CHATS, LETTERS, TEXTS]), tmp_path / "result.json"
+    command = [environment / "bin" / "python", "-c", OFFLINE, folder, what, result]
+    done = subprocess.run(command, env=settings(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    chosen, rated, said, again = json.loads(result.read_text())
     for found, expected in zip(chosen, reference.choice_logprobs(CHATS, LETTERS), strict=True):
         np.testing.assert_allclose(found, expected, atol=2e-3)
     np.testing.assert_allclose(
