@@ -60,7 +60,7 @@ def table() -> None:
     """Print all that was measured."""
     found = read()
     runs: dict[str, list[Any]] = {}
-    for row in found["runs"].values():
+    for row in sorted(found["runs"].values(), key=lambda row: int(row["seed"])):
         runs.setdefault(row["arm"], []).append(row)
     made = {tuple(row.get(name) for name in ("budget", "read", "optimizer")) for row in found["runs"].values()}
     if len(made) != 1:

@@ -42,7 +42,7 @@ def main() -> None:
     interviews, sft = folder / "interviews.jsonl", read_table(named_recipe("sft"))
     sft |= {"validation_episodes": 20} if quick else {}
     if not interviews.exists():
-        write_interviews(SETTING, interviews, 64 if quick else 40_000)
+        write_interviews(SETTING, interviews, 64 if quick else 30_000)
     if not (folder / "reader" / "promed.json").exists():
         table = {**sft, "data": [str(interviews)], "epochs": 1}
         fine_tune(from_table(SFTSettings, table, "sft"), folder / "reader", resume=begun(folder / "reader"), quiet=True)
@@ -51,7 +51,7 @@ def main() -> None:
     plans = folder / "plans.jsonl"
     if not plans.exists():
         job = Job(replace(SETTING, reward="2*sig"), replace(PAPER, simulations=20))
-        write_trajectories(job, plans, 64 if quick else 6_000, workers=2, correct_only=True)
+        write_trajectories(job, plans, 64 if quick else 5_000, workers=2, correct_only=True)
 
     print("3. fine-tuning")
     if not (folder / "sft" / "promed.json").exists():
@@ -60,7 +60,7 @@ def main() -> None:
 
     print("4. reinforcing")
     if not (folder / "grpo" / "promed.json").exists():
-        table = read_table(named_recipe("grpo")) | {"model": str(folder / "sft")}
+        table = read_table(named_recipe("grpo")) | {"model": str(folder / "sft"), "updates": 120}
         table |= {"updates": 2, "cases": 4, "validation_episodes": 20} if quick else {}
         train(from_table(GRPOSettings, table, "grpo"), folder / "grpo", resume=begun(folder / "grpo"), quiet=True)
 

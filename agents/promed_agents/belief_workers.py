@@ -128,9 +128,13 @@ _work: list[tuple[Callable[[], Belief], tuple[Case, ...]]] = []  # of a worker
 
 
 def _start(load: Callable[[], Belief], cases: tuple[Case, ...]) -> None:
-    """Begin a worker, which Ctrl-C ends at once and without a traceback: what there is to say, the parent says."""
+    """Begin a worker, which Ctrl-C ends at once and without a traceback: what there is to say, the parent says.
+
+    Where Ctrl-C is ignored, as in the background of a shell script, workers ignore it too.
+    """
     _work.append((cache(load), cases))
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
