@@ -38,7 +38,7 @@ import torch
 from promed_agents.chat import to_messages
 from promed_agents.evaluate import evaluate
 from promed_agents.files import write_whole
-from promed_agents.interviews import write_interviews
+from promed_agents.interviews import consult, write_interviews
 from promed_agents.language_policy import LanguagePolicy
 from promed_agents.rollout import play
 from promed_agents.setting import Setting
@@ -201,14 +201,7 @@ def _interviews(path: Path, split: str, n: int, length: int, batch: int = 512) -
             drawn = [cases[index] for index in range(start, start + batch)]
             env.reset(seed=start, options={"case_id": [case.case_id for case in drawn]})
             asked = [rng.choice(len(questions), size=length, replace=False) for _ in drawn]
-            for turn in range(length + 1):
-                env.step(
-                    [
-                        f"question: {questions[own[turn]]}" if turn < len(own) else f"answer: {', '.join(case.answer)}"
-                        for case, own in zip(drawn, asked, strict=True)
-                    ]
-                )
-            for final in env.consultations:
+            for final in consult(env, [[questions[index] for index in own] for own in asked]):
                 row = {"case_id": final.case.case_id, "messages": to_messages(final, env.dynamics), "access": "record"}
                 stream.write(json.dumps(row) + "\n")
     part.replace(path)

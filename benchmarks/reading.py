@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from promed_agents.answer_forks import begin_alike
 from promed_agents.chat import to_messages
 from promed_agents.chat_format import ChatFormat
 from promed_agents.evaluate import evaluate
@@ -43,7 +44,7 @@ def likelihoods(
     for final, dynamics in dialogues:
         told = to_messages(final, dynamics)[: 2 * min(after, final.turn - 1) + 1]
         said = [chat.doctor(f"answer: {option.text}") for option in final.case.options]
-        alike = next(place for place, tokens in enumerate(zip(*said, strict=False)) if len(set(tokens)) > 1)
+        alike = begin_alike(said)
         named = [tokens[alike] for tokens in said]
         if len(set(named)) < len(named):
             raise SystemExit(f"options of {final.case.case_id} begin alike and cannot be told by one token")

@@ -20,7 +20,7 @@ from promed_agents.chat_format import ChatFormat
 from promed_agents.scored_positions import inner_model
 from promed_env.case import Case
 
-__all__ = ["NO_FORK", "PADDING", "Forks", "answer_forks", "forked_attention", "forking", "padded"]
+__all__ = ["NO_FORK", "PADDING", "Forks", "answer_forks", "begin_alike", "forked_attention", "forking", "padded"]
 
 NO_FORK = 1 << 30
 """In `Forks.forks` and its like: a token of the dialogue itself."""
@@ -46,6 +46,11 @@ class Forks:
     forks: list[int] = field(default_factory=list)
 
 
+def begin_alike(answers: Sequence[Sequence[int]]) -> int:
+    """How many tokens these answers, of which none begins with all of another, have in common before they part."""
+    return next(place for place, tokens in enumerate(zip(*answers, strict=False)) if len(set(tokens)) > 1)
+
+
 def answer_forks(case: Case, starts: Sequence[int], chat: ChatFormat, *, words: bool) -> Forks:
     """The right answer at each of these places.
 
@@ -61,7 +66,7 @@ def answer_forks(case: Case, starts: Sequence[int], chat: ChatFormat, *, words: 
     said = {option.key: option.text if words else option.key for option in case.options}
     every = [chat.doctor(f"answer: {text}") for text in said.values()]
     right = chat.doctor("answer: " + ("; " if words else ", ").join(said[key] for key in case.answer))
-    alike = next(place for place in range(min(map(len, every))) if any(other[place] != right[place] for other in every))
+    alike = begin_alike([*every, right])
     if not alike:
         raise ValueError(f"the tokenizer of {chat.tokenizer.name_or_path!r} makes 'answer: ' and an option one token")
     found = Forks()

@@ -10,7 +10,7 @@ the right answer. The questions have the weight 0: fine-tuning reads them and do
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,24 @@ from promed_agents.files import write_whole
 from promed_agents.setting import Setting
 from promed_env import __version__
 from promed_env.case import Case
+from promed_env.consultation import Consultation
 from promed_env.datasets import CaseDataset
 from promed_env.errors import DatasetError
 from promed_env.interview import CATALOGUES
+from promed_env.vector import ConsultationVectorEnv
 
-__all__ = ["aimed_questions", "interviews_of", "write_interviews"]
+__all__ = ["aimed_questions", "consult", "interviews_of", "questions_about_findings", "write_interviews"]
 
 _BATCH = 500
+
+
+def questions_about_findings(case: Case) -> list[str]:
+    """Questions for the findings that are there and were not told; a fact without a question is asked in its words."""
+    return [
+        fact.question_text or fact.text
+        for index, fact in enumerate(case.facts)
+        if index not in case.initial and fact.status == "present"
+    ]
 
 
 def aimed_questions(case: Case, catalogue: tuple[str, ...], most: int, rng: np.random.Generator) -> list[str]:
@@ -41,11 +52,7 @@ def aimed_questions(case: Case, catalogue: tuple[str, ...], most: int, rng: np.r
         most: How many; fewer where there are no more.
         rng: Draws.
     """
-    there = [
-        fact.question_text or fact.text
-        for index, fact in enumerate(case.facts)
-        if index not in case.initial and fact.status != "absent"
-    ]
+    there = questions_about_findings(case)
     wanted = int(rng.binomial(most, rng.random()))
     aimed = dict.fromkeys(there[index] for index in rng.permutation(len(there)))
     asked = list(aimed)[:wanted]
@@ -54,19 +61,32 @@ def aimed_questions(case: Case, catalogue: tuple[str, ...], most: int, rng: np.r
     return [asked[index] for index in rng.permutation(min(most, len(asked)))]
 
 
+def consult(env: ConsultationVectorEnv, asked: Sequence[Sequence[str]]) -> Sequence[Consultation]:
+    """Ask these questions in environments that have just been reset, then give the right answer.
+
+    Args:
+        env: n environments with `autoreset_mode="Disabled"`.
+        asked: The questions of each, n rows.
+
+    Returns:
+        The consultations, n, finished.
+    """
+    answers = [f"answer: {', '.join(state.case.answer)}" for state in env.consultations]
+    for turn in range(max(map(len, asked)) + 1):
+        env.step(
+            [f"question: {own[turn]}" if turn < len(own) else last for own, last in zip(asked, answers, strict=True)]
+        )
+    return env.consultations
+
+
 def interviews_of(setting: Setting, cases: CaseDataset, rng: np.random.Generator) -> list[dict[str, Any]]:
     """One interview a case, ready for JSON; questions and answer are read from the case (access: record)."""
     env = replace(setting, reward="diagnosis").make(cases)
     env.reset(seed=setting.seed)
     every = cases.knowledge.questions if cases.knowledge is not None else None
     asked = [aimed_questions(case, every or CATALOGUES[case.language], setting.max_questions, rng) for case in cases]
-    answers = [f"answer: {', '.join(case.answer)}" for case in cases]
-    for turn in range(max(map(len, asked)) + 1):
-        env.step(
-            [f"question: {own[turn]}" if turn < len(own) else last for own, last in zip(asked, answers, strict=True)]
-        )
     found = []
-    for final in env.consultations:
+    for final in consult(env, asked):
         *messages, answer = to_messages(final, env.dynamics)
         found.append(
             {

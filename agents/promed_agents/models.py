@@ -13,9 +13,9 @@ from promed_agents.baselines import RandomInterview
 from promed_agents.chat import to_messages
 from promed_agents.evaluate import evaluate
 from promed_agents.files import write_whole
+from promed_agents.interviews import questions_about_findings
 from promed_agents.setting import Setting
 from promed_agents.tiny import phrase_tokenizer, tiny_llama
-from promed_env.case import Case
 from promed_env.consultation import Consultation
 from promed_env.datasets import CaseDataset
 from promed_env.dynamics import Dynamics
@@ -252,10 +252,7 @@ def _about_what_is_there(setting: Setting, cases: CaseDataset) -> list[list[dict
     for start in range(0, len(cases), _AT_ONCE):
         part = cases[start : start + _AT_ONCE]
         env = setting.make(part)
-        left = [
-            [fact.question_text or fact.text for index, fact in enumerate(case.facts) if _is_there(case, index)]
-            for case in part
-        ]
+        left = [questions_about_findings(case) for case in part]
         while any(left):
             env.reset(seed=0, options={"case_id": [case.case_id for case in part]})
             for _ in range(setting.max_questions):
@@ -267,7 +264,3 @@ def _about_what_is_there(setting: Setting, cases: CaseDataset) -> list[list[dict
                     if asked
                 ]
     return dialogues
-
-
-def _is_there(case: Case, index: int) -> bool:
-    return case.facts[index].status == "present" and index not in case.initial

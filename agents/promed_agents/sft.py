@@ -149,7 +149,12 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
     validation = validation_of(settings, settings.max_new_tokens or 1)  # what may be refused comes first
     dialogues = [dialogue for path in settings.data for dialogue in read_chat(path)]
     cases = settings.setting.load_all()
-    said = [_said(dialogue, settings.answers, cases) for dialogue in dialogues]
+    said, known = [], []
+    for dialogue in dialogues:
+        messages, case = _said(dialogue, settings.answers, cases)
+        said.append(messages)
+        if settings.every_turn:
+            known.append(case)
     read = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in settings.data]
     run = {**asdict(settings), "data": read}
     check_run(out, run, resume)
@@ -158,18 +163,18 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
     )
     chat = ChatFormat(tokenizer)
     if settings.max_new_tokens is None:
-        spoken = (each["content"] for messages in said for each in messages if each["weight"] and _own(each))
+        spoken = (each["content"] for messages in said for each in messages if _learnt(each))
         settings = replace(settings, max_new_tokens=max(len(chat.doctor(text)) for text in spoken))
     begin_run(out, run)
     rows = tokenized(
         said,
         chat,
-        [cases.by_id(each.case_id) for each in dialogues] if settings.every_turn else None,
+        known if settings.every_turn else None,
         words=settings.answers == "words",
     )
     teacher = sorted({str(dialogue.fields.get("access", "unknown")) for dialogue in dialogues})
     told = {"stage": "sft", "teacher": teacher, "dialogues": len(dialogues), "settings": asdict(settings)}
-    del dialogues, said  # much memory, and not needed again
+    del dialogues, said, known  # much memory, and not needed again
     batch = settings.batch_size * settings.accumulation * processes()
     steps = max(1, round(len(rows) * settings.epochs / batch))
     args = SFTConfig(
@@ -258,14 +263,15 @@ def _collate(rows: Sequence[Mapping[str, list[int]]], pad_id: int) -> dict[str, 
     return {**found, "labels": found["shift_labels"]}  # the library counts these
 
 
-def _said(dialogue: Dialogue, answers: str, cases: CaseDataset | GeneratedDataset) -> list[dict[str, Any]]:
-    """The messages to learn, or an error that names their place."""
+def _said(dialogue: Dialogue, answers: str, cases: CaseDataset | GeneratedDataset) -> tuple[list[dict[str, Any]], Case]:
+    """The messages to learn and their case, or an error that names their place."""
     try:
-        said = answer_as(dialogue, answers, cases.by_id(dialogue.case_id))
+        case = cases.by_id(dialogue.case_id)
+        said = answer_as(dialogue, answers, case)
         check_turns(said)
-        if not any(each["weight"] and _own(each) for each in said):
+        if not any(map(_learnt, said)):
             raise ValueError("nothing of it is to be learnt: all messages of the assistant have the weight 0")
-        return said
+        return said, case
     except (ProMedError, ValueError) as error:
         raise DatasetError(f"{dialogue.where}: {error}") from error
 
@@ -292,5 +298,5 @@ def _alternating(dialogue: Dialogue) -> list[dict[str, Any]]:
     return [asdict(message) for message in dialogue.messages]
 
 
-def _own(message: Mapping[str, Any]) -> bool:
-    return bool(message["role"] == "assistant")
+def _learnt(message: Mapping[str, Any]) -> bool:
+    return bool(message["role"] == "assistant" and message["weight"])
