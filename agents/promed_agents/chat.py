@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from promed_env.actions import parse_action
 from promed_env.consultation import Consultation
 from promed_env.dynamics import Dynamics
 from promed_env.errors import DatasetError
 
-__all__ = ["Dialogue", "Message", "Role", "read_chat", "to_messages"]
+__all__ = ["Dialogue", "Message", "Role", "read_chat", "spoken", "to_messages"]
 
 Role = Literal["system", "user", "assistant"]
 
@@ -55,6 +56,14 @@ class Dialogue:
     messages: tuple[Message, ...]
     where: str
     fields: Mapping[str, Any]
+
+
+def spoken(utterance: str) -> str:
+    """An utterance as the dialogue keeps it: as training dialogues write it, or as it is where it is invalid."""
+    kind, text, confidence = parse_action(utterance)
+    if kind == "invalid":
+        return utterance
+    return f"{kind}: {text}" + ("" if confidence is None else f" (confidence: {confidence:.2f})")
 
 
 def to_messages(final: Consultation, dynamics: Dynamics) -> list[dict[str, str]]:

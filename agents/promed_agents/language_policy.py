@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from promed_agents.base import Access
+from promed_agents.chat import spoken
 from promed_agents.chat_format import ChatFormat
 from promed_agents.growing_cache import GrowingCache
 from promed_agents.models import habits, read_folder
@@ -32,7 +33,9 @@ class Spoken:
         completion_ids: All after: the doctor's tokens, and the patient's between them; ends with the doctor's last.
         turns: For each token of the completion the index of the doctor's turn that it belongs to, or -1 if the doctor
             did not choose it: the patient's, and the end of a turn that was cut off.
-        log_probs: log p of each token of the completion at the temperature it was sampled at; 0 where `turns` is -1.
+        log_probs: log p of each token of the completion at the temperature it was sampled at, among the tokens that
+            were not forbidden; 0 where `turns` is -1.
+        forbidden: For each token of the completion those that could not be drawn in its place.
         texts: What the doctor said in each turn.
     """
 
@@ -40,6 +43,7 @@ class Spoken:
     completion_ids: list[int] = field(default_factory=list)
     turns: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
+    forbidden: list[list[int]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
 
     def hear(self, ids: Sequence[int]) -> None:
@@ -50,6 +54,7 @@ class Spoken:
         self.completion_ids += ids
         self.turns += [-1] * len(ids)
         self.log_probs += [0.0] * len(ids)
+        self.forbidden += [[] for _ in ids]
 
     def listen(self, observation: str, chat: ChatFormat) -> list[int]:
         """Add the newest observation; returns its tokens."""
@@ -66,7 +71,8 @@ class LanguagePolicy:
         chat: How the dialogue becomes tokens.
         temperature: Of sampling; 0 takes the most probable token.
         max_new_tokens: Longest turn; a longer one is cut off, and is what it is.
-        no_repeat: Never say again what it has said in the same dialogue: the token that would complete it is not drawn.
+        no_repeat: Never say again what it has said in the same dialogue, nor what was heard of it (the first of several
+            questions): the token that would complete it is not drawn, and the others share its probability.
         access: `text`.
         dialogues: The dialogues so far, one a row.
     """
@@ -91,8 +97,7 @@ class LanguagePolicy:
             chat: See the attributes.
             temperature: See the attributes.
             max_new_tokens: See the attributes.
-            no_repeat: See the attributes. The log-probabilities that are kept are those without it: what a learner
-                compares them with knows nothing of what was said before.
+            no_repeat: See the attributes.
             seed: Of sampling. Each dialogue draws from a generator of its own, so what it says does not depend on
                 those beside it, nor on how many processes share a batch.
             name: For tables.
@@ -176,7 +181,7 @@ class LanguagePolicy:
         own = [self.dialogues[index] for index in self._rows]
         turn = [len(dialogue.texts) for dialogue in own]
         said: list[list[int]] = [[] for _ in own]
-        earlier = [self._said(dialogue) if self.no_repeat else [] for dialogue in own]
+        earlier = [self._earlier(dialogue) if self.no_repeat else [] for dialogue in own]
         going = torch.ones(len(own), dtype=torch.bool)
         logits = self._read(self._pending)
         for step in range(self.max_new_tokens):
@@ -187,6 +192,7 @@ class LanguagePolicy:
                 own[row].completion_ids.append(token)
                 own[row].turns.append(turn[row])
                 own[row].log_probs.append(float(log_probs[row]))
+                own[row].forbidden.append(again[row])
                 said[row].append(token)
                 if token == self.chat.end_id:
                     going[row] = False
@@ -201,23 +207,24 @@ class LanguagePolicy:
                 dialogue.hear([self.chat.end_id])
                 self._pending[-1].append(self.chat.end_id)
 
-    def _said(self, dialogue: Spoken) -> list[list[int]]:
-        """What the doctor said, turn by turn, each without its end."""
+    def _earlier(self, dialogue: Spoken) -> list[list[int]]:
+        """What the doctor said and what was heard of it, turn by turn, each without its end."""
         turns: list[list[int]] = [[] for _ in dialogue.texts]
         for token, turn in zip(dialogue.completion_ids, dialogue.turns, strict=True):
             if turn >= 0 and token != self.chat.end_id:
                 turns[turn].append(token)
-        return turns
+        return turns + [self.chat.doctor(spoken(text))[:-1] for text in dialogue.texts]
 
     def _choose(
         self, logits: torch.Tensor, going: torch.Tensor, forbidden: Sequence[Sequence[int]]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens and their log-probabilities, (n,) each; only rows that go on draw, and none of what is forbidden."""
-        free = scaled = torch.log_softmax(logits.float() / (self.temperature or 1.0), dim=-1)
+        scaled = logits.float() / (self.temperature or 1.0)
         if any(forbidden):
-            scaled = free.clone()
+            scaled = scaled.clone()
             for row, tokens_of in enumerate(forbidden):
                 scaled[row, tokens_of] = -torch.inf
+        scaled = torch.log_softmax(scaled, dim=-1)
         if self.temperature:
             drawn = [
                 self._rngs[index].random() if on else 0.0 for index, on in zip(self._rows, going.tolist(), strict=True)
@@ -227,7 +234,7 @@ class LanguagePolicy:
             tokens = torch.searchsorted(below, reached, right=True).clamp(max=below.shape[1] - 1)
         else:
             tokens = scaled.argmax(dim=-1, keepdim=True)
-        return tokens[:, 0].cpu(), free.gather(1, tokens)[:, 0].cpu()
+        return tokens[:, 0].cpu(), scaled.gather(1, tokens)[:, 0].cpu()
 
     def _read(self, pieces: Sequence[Sequence[int]]) -> torch.Tensor:
         """As `_feed`; openings that are alike, as those of a group, are read once and their cache is copied."""

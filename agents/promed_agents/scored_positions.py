@@ -21,7 +21,7 @@ def inner_model(model: Any) -> Any:
 
 
 @contextmanager
-def scoring_only(model: Any, positions: torch.Tensor) -> Iterator[None]:
+def scoring_only(model: Any, positions: torch.Tensor) -> Iterator[list[torch.Tensor]]:
     """While it lasts, the head of a causal language model sees only some hidden states, as one row (1, n, d).
 
     The labels are to be given as `shift_labels`, (1, n), to a forward pass that TRL has fused with its head.
@@ -29,14 +29,19 @@ def scoring_only(model: Any, positions: torch.Tensor) -> Iterator[None]:
     Args:
         model: The unwrapped model, with adapters or without.
         positions: Of which tokens the prediction of the next is scored, (B, T) bool; not all False.
+
+    Yields:
+        Where the hidden states that the head saw are put, (1, n, d) a forward pass.
     """
+    seen: list[torch.Tensor] = []
 
     def keep(module: Any, arguments: Any, output: Any) -> Any:
         output.last_hidden_state = output.last_hidden_state[positions][None]
+        seen.append(output.last_hidden_state)
         return output
 
     hook = inner_model(model).register_forward_hook(keep)
     try:
-        yield
+        yield seen
     finally:
         hook.remove()

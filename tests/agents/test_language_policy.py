@@ -19,6 +19,8 @@ from promed_agents.rollout import play
 from promed_agents.setting import Setting
 from promed_agents.tiny import phrase_tokenizer, phrases, tiny_llama
 
+from promed_env.interview import CATALOGUES
+
 SETTING = Setting("ProMed-MedQA-v0", reward="promed", max_questions=3)
 CHATML = (
     "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe brief.<|im_end|>\n{% endif %}"
@@ -171,7 +173,7 @@ class _Stubborn(LanguagePolicy):
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_doctor_that_does_not_repeat_itself_says_the_next_best(tiny, temperature):
-    """One token a turn: the likeliest, then the second, and so on; kept are the model's own log-probabilities."""
+    """One token a turn: the likeliest, then the second, and so on; probabilities are those among what may be said."""
     model, tokenizer = tiny
     chat, cases = ChatFormat(tokenizer), SETTING.load(3)
     said = {}
@@ -181,18 +183,44 @@ def test_a_doctor_that_does_not_repeat_itself_says_the_next_best(tiny, temperatu
         said[no_repeat] = [
             [t for t, of in zip(r.spoken.completion_ids, r.spoken.turns, strict=True) if of >= 0] for r in rollouts
         ]
-        row = policy.liking(model.config.vocab_size)[0].log_softmax(dim=-1)
         for rollout in rollouts:
-            kept = [p for p, of in zip(rollout.spoken.log_probs, rollout.spoken.turns, strict=True) if of >= 0]
-            own = [t for t, of in zip(rollout.spoken.completion_ids, rollout.spoken.turns, strict=True) if of >= 0]
-            assert kept == pytest.approx(row[own].tolist(), abs=1e-5)
+            spoken, before = rollout.spoken, []
+            for place in [place for place, turn in enumerate(spoken.turns) if turn >= 0]:
+                row = policy.liking(model.config.vocab_size)[0]
+                assert set(spoken.forbidden[place]) >= set(before if no_repeat else ())
+                row[spoken.forbidden[place]] = -torch.inf
+                token = spoken.completion_ids[place]
+                assert spoken.log_probs[place] == pytest.approx(float(row.log_softmax(dim=-1)[token]), abs=1e-5)
+                before.append(token)
     turns = len(said[True][0])
     assert turns > 2
     assert all(len(set(own)) == len(own) for own in said[True])
     if not temperature:
-        best = row.argsort(descending=True)[:turns].tolist()
+        best = policy.liking(model.config.vocab_size)[0].argsort(descending=True)[:turns].tolist()
         assert said[False] == [[best[0]] * turns] * 3
         assert said[True] == [best] * 3
+
+
+class _Stutters(LanguagePolicy):
+    """Says the same question as often as there is room, whatever it hears."""
+
+    def _feed(self, pieces):
+        logits = torch.zeros(super()._feed(pieces).shape)
+        said = [self.chat.doctor(f"question: {text}") for text in CATALOGUES["en"]]
+        questions = [tokens[0] for tokens in said if len(tokens) == 2]
+        logits[:, questions] = torch.arange(len(questions), 0, -1.0)
+        return logits
+
+
+def test_saying_a_question_several_times_is_no_way_to_ask_it_again(tiny):
+    """What was heard is the question alone, however often it was said."""
+    model, tokenizer = tiny
+    policy = _Stutters(model, ChatFormat(tokenizer), max_new_tokens=3, no_repeat=True)
+    cases = SETTING.load(2)
+    for rollout in play(policy, SETTING.make(cases), [case.case_id for case in cases], [0, 1]):
+        assert max(text.count("question: ") for text in rollout.spoken.texts) > 1
+        asked = [turn.text for turn in rollout.final.turns if turn.kind == "question"]
+        assert len(set(asked)) == len(asked) == SETTING.max_questions
 
 
 def test_what_a_dialogue_says_does_not_depend_on_those_beside_it(tiny):

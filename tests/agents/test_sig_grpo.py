@@ -253,6 +253,48 @@ def test_the_old_log_probabilities_are_those_of_the_sampling_and_the_librarys(tm
     torch.testing.assert_close(scored["old_per_token_logps"][doctors], expected[doctors], atol=1e-4, rtol=0)
 
 
+def test_tokens_that_could_not_be_drawn_have_no_share_of_the_probability(tmp_path):
+    """Log-probabilities, entropies and gradients are those among the others, as they were drawn."""
+    trainer = make_trainer(tmp_path, no_repeat=True, temperature=0.7, max_new_tokens=1)
+    trainer.model.train()
+    rows = [row for row in trainer.train_dataset.select(range(2)).to_list() for _ in range(3)]
+    scored = trainer._generate_and_score_completions(rows)
+    expected, drawn, spread, barred = [], [], [], 0
+    for spoken in (rollout.spoken for rollout in trainer.rollouts):
+        ids = torch.tensor([spoken.prompt_ids + spoken.completion_ids])
+        logits = trainer.model(input_ids=ids).logits[0, len(spoken.prompt_ids) - 1 :] / 0.7
+        for place in [place for place, turn in enumerate(spoken.turns) if turn >= 0]:
+            row = logits[place].clone()
+            row[spoken.forbidden[place]] = -torch.inf
+            barred += len(spoken.forbidden[place])
+            expected.append(row.log_softmax(dim=-1)[spoken.completion_ids[place]])
+            spread.append(torch.distributions.Categorical(logits=row).entropy())
+            drawn.append(spoken.log_probs[place])
+    assert barred > 6
+    doctors = (scored["completion_mask"] * scored["tool_mask"]).bool()
+    seen = {}
+
+    def compute(*arguments, **options):
+        seen["given"] = SIGGRPOTrainer._get_per_token_logps_and_entropies(trainer, *arguments, **options)
+        return seen["given"]
+
+    trainer._get_per_token_logps_and_entropies = compute
+    trainer.current_gradient_accumulation_steps = 1
+    loss = trainer._compute_loss(trainer.model, scored)
+    log_probs, entropies, _ = seen["given"]
+    torch.testing.assert_close(log_probs[doctors], torch.stack(expected), atol=1e-4, rtol=0)
+    torch.testing.assert_close(log_probs[doctors], torch.tensor(drawn), atol=1e-4, rtol=0)
+    torch.testing.assert_close(entropies[doctors], torch.stack(spread).detach(), atol=1e-4, rtol=0)
+    parameters = list(trainer.model.parameters())
+    ratio = (torch.stack(expected) - torch.tensor(drawn)).exp()
+    theirs = torch.autograd.grad(
+        -(ratio * scored["advantages"][doctors]).sum() / scored["num_items_in_batch"], parameters
+    )
+    assert max(float(each.abs().max()) for each in theirs) > 0
+    for ours, own in zip(torch.autograd.grad(loss, parameters), theirs, strict=True):
+        torch.testing.assert_close(ours, own, atol=1e-5, rtol=1e-3)
+
+
 def test_several_optimiser_steps_on_the_same_rollouts_and_a_kill_between_updates(tmp_path):
     """Two parts, each twice: four steps an update, of which no checkpoint is in the midst; resuming changes nothing."""
     chosen = settings(minibatches=2, iterations=2, answer_loss=0.5, optimizer="muon")

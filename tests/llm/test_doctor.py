@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from promed_agents.chat import to_messages
+from promed_agents.chat import spoken, to_messages
 from promed_agents.evaluate import evaluate
 from promed_agents.llm import STYLES, LLMDoctor, LLMProposer
-from promed_agents.llm.doctor import read_options, spoken
+from promed_agents.llm.doctor import read_options
 from promed_agents.llm.styles import as_question, expected_entropy
 from promed_agents.setting import INFORMATION, Setting
 from promed_agents.trajectories import Job, plan_cases

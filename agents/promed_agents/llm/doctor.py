@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promed_agents.base import Access, episode_rng
+from promed_agents.chat import spoken
 from promed_agents.llm.prompts import PROMPTS
 from promed_agents.llm.styles import STYLES, Judge, Scene
 from promed_env import phrases
-from promed_env.actions import parse_action
 from promed_env.case import Option
 from promed_env.llm import LanguageModel, make_llm
 from promed_env.llm.server import ServerModel
 
-__all__ = ["LLMDoctor", "read_options", "spoken"]
+__all__ = ["LLMDoctor", "read_options"]
 
 _OPTION = re.compile(r"([A-Z])\. (.+)")
 _SEVERAL = ("Answer with the keys of all options that apply.", "请用所有正确选项的字母作答。")
@@ -146,11 +146,3 @@ def read_options(observation: str) -> tuple[Option, ...]:
         if match[1] == chr(ord("A") + len(options)):
             options.append(Option(match[1], match[2]))
     return tuple(options)
-
-
-def spoken(utterance: str) -> str:
-    """An utterance as the dialogue keeps it: as training dialogues write it, or as it is where it is invalid."""
-    kind, text, confidence = parse_action(utterance)
-    if kind == "invalid":
-        return utterance
-    return f"{kind}: {text}" + ("" if confidence is None else f" (confidence: {confidence:.2f})")

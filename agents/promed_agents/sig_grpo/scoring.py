@@ -16,10 +16,15 @@ from torch.nn.utils.rnn import pad_sequence
 from promed_agents.answer_forks import NO_FORK, PADDING, forking
 from promed_agents.scored_positions import scoring_only
 
-__all__ = ["FORKS", "ScoresDoctorTokens"]
+__all__ = ["FORBIDDEN", "FORKS", "ScoresDoctorTokens", "check_logits"]
 
 FORKS = ("fork_ids", "fork_targets", "fork_positions", "forks")
 """Names of the branches among the inputs of the loss."""
+
+FORBIDDEN = "forbidden"
+"""Name, among the inputs of the loss, of the tokens that could not be drawn, (B, T, most); the rest is -1."""
+
+_CHANGED = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling")
 
 _TOKENS = 4096
 """Tokens that are read together at most: about what the caches of a processor hold of a small model's activations."""
@@ -34,24 +39,27 @@ class ScoresDoctorTokens:
             positions are counted from the first token of the completion.
         sampled: Log-probabilities of the tokens of this process's completions, as they were drawn, while the library
             scores them: it would work out again what is known. None if it is to do so.
+        forbidden: While they are scored, the tokens that could not be drawn in the place of each, as `FORBIDDEN`; None
+            if all could. Probabilities are those among the others: of the doctor that plays.
     """
 
     answer_loss: float = 0.0
     sampled: list[list[float]] | None = None
+    forbidden: torch.Tensor | None = None
     _scored: torch.Tensor | None = None
     _branches: dict[str, torch.Tensor] | None = None
     _answers: torch.Tensor | float = 0.0
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         this: Any = self
-        self._scored = inputs["completion_mask"] * inputs["tool_mask"]
+        self._scored, self.forbidden = inputs["completion_mask"] * inputs["tool_mask"], inputs.get(FORBIDDEN)
         if self.answer_loss:
             self._branches = {name: inputs[name] for name in FORKS}
             self._answers = 0.0
         try:
             loss: torch.Tensor = super()._compute_loss(model, inputs)  # type: ignore[misc]
         finally:
-            self._scored = self._branches = None
+            self._scored = self._branches = self.forbidden = None
         if self.answer_loss:  # normalised as TRL does the tokens of the dialogue (loss "dapo")
             tokens = inputs["num_items_in_batch"].clamp(min=1.0) / this.accelerator.num_processes
             tokens = tokens * this.current_gradient_accumulation_steps / this.args.steps_per_generation
@@ -87,7 +95,8 @@ class ScoresDoctorTokens:
         ) > 0
         log_probs = torch.zeros(input_ids.shape, device=input_ids.device)
         entropies = torch.zeros_like(log_probs)
-        inner = self.accelerator.unwrap_model(model)  # type: ignore[attr-defined]
+        this: Any = self
+        inner = this.accelerator.unwrap_model(model)
         for rows in _alike(attention_mask, batch_size or len(input_ids)):
             first, last = _span(attention_mask[rows])
             ids = input_ids[rows, first:last]
@@ -107,7 +116,7 @@ class ScoresDoctorTokens:
                 seen = torch.cat([seen, real.to(seen.dtype)], dim=1)
                 targets = torch.cat([targets, own["fork_targets"]], dim=1)
                 predicting = torch.cat([predicting, own["fork_targets"] != -100], dim=1)
-            with forked, scoring_only(inner, predicting), self.accelerator.autocast():  # type: ignore[attr-defined]
+            with forked, scoring_only(inner, predicting) as hidden, this.accelerator.autocast():
                 found = model(
                     input_ids=ids, attention_mask=seen, shift_labels=targets[predicting][None], fused_lm_head=True
                 )
@@ -118,8 +127,35 @@ class ScoresDoctorTokens:
             places = rows[row], column + first
             log_probs = log_probs.index_put(places, found.log_probs[0][said].float())
             entropies = entropies.index_put(places, found.entropy[0][said].detach().float())
+            if self.forbidden is None:
+                continue
+            barred = self.forbidden[places[0], places[1] - input_ids.shape[1] + logits_to_keep]
+            some = (barred >= 0).any(dim=1)
+            if some.any():
+                places = places[0][some], places[1][some]
+                logits = inner.get_output_embeddings()(hidden[0][0][said][some]).float() / this.temperature
+                free = _without(logits, barred[some]).log_softmax(dim=-1)
+                log_probs = log_probs.index_put(places, free.gather(1, input_ids[places][:, None])[:, 0])
+                entropies = entropies.index_put(places, torch.special.entr(free.detach().exp()).sum(dim=-1))
         kept = slice(-logits_to_keep, None)
         return log_probs[:, kept], entropies[:, kept] if compute_entropy else None, None
+
+
+def check_logits(config: Any) -> None:
+    """See that a model's logits are what its head gives, as they must be where some tokens could not be drawn.
+
+    Raises:
+        ValueError: The architecture scales or caps them.
+    """
+    text = config.get_text_config()
+    if changed := [name for name in _CHANGED if getattr(text, name, None) not in (None, 1.0)]:
+        raise ValueError(f"no_repeat cannot be learnt with: the model changes its logits ({', '.join(changed)})")
+
+
+def _without(logits: torch.Tensor, barred: torch.Tensor) -> torch.Tensor:
+    """Logits, (n, vocabulary), where those of some tokens, (n, most) with -1 for none, are minus infinity."""
+    row, column = (barred >= 0).nonzero(as_tuple=True)
+    return logits.index_put((row, barred[row, column]), logits.new_tensor(-torch.inf))
 
 
 def _alike(attention_mask: torch.Tensor, most: int) -> list[torch.Tensor]:

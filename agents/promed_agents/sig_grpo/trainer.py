@@ -38,7 +38,7 @@ from promed_agents.optimizers import PicksOptimizer
 from promed_agents.rollout import Rollout, play
 from promed_agents.sig_grpo.advantages import ESTIMATORS, HINDSIGHT
 from promed_agents.sig_grpo.budget import EnvironmentSteps
-from promed_agents.sig_grpo.scoring import FORKS, ScoresDoctorTokens
+from promed_agents.sig_grpo.scoring import FORBIDDEN, FORKS, ScoresDoctorTokens, check_logits
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.vllm_policy import VLLMPolicy
 from promed_agents.validation import PlaysValidation, Validation, schedule, summary_of, validation_of
@@ -88,6 +88,8 @@ class SIGGRPOTrainer(PlaysValidation, PicksOptimizer, ScoresDoctorTokens, GRPOTr
             )
         if args.mask_truncated_completions:
             raise ValueError("mask_truncated_completions would silence dialogues whose last turn was cut off")
+        if settings.no_repeat:
+            check_logits(model.config)
         assert args.output_dir is not None
         folder = Path(args.output_dir)
         self.settings, self.chat, self.answer_loss = settings, ChatFormat(tokenizer), settings.answer_loss
@@ -116,7 +118,9 @@ class SIGGRPOTrainer(PlaysValidation, PicksOptimizer, ScoresDoctorTokens, GRPOTr
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._asked = inputs
         scored: dict[str, Any] = super()._generate_and_score_completions(inputs)
-        self.sampled = None
+        if self.forbidden is not None:
+            scored[FORBIDDEN] = self.forbidden
+        self.sampled = self.forbidden = None
         scored["advantages"] = self._advantages(scored["completion_ids"])
         if self.answer_loss:
             scored |= self._forks(scored["completion_ids"].device)
@@ -175,6 +179,8 @@ class SIGGRPOTrainer(PlaysValidation, PicksOptimizer, ScoresDoctorTokens, GRPOTr
         model.eval()
         self.rollouts = play(policy, self._env, case_ids, seeds, first=n * self.accelerator.process_index)
         model.train(training)
+        if self.settings.no_repeat:
+            self.forbidden = _forbidden([rollout.spoken.forbidden for rollout in self.rollouts]).to(model.device)
         if not self.settings.kl:  # else other log-probabilities are asked for too
             self.sampled = [rollout.spoken.log_probs for rollout in self.rollouts]
         return self.rollouts
@@ -244,6 +250,16 @@ def _rollout(prompts: list[Any], trainer: SIGGRPOTrainer) -> dict[str, list[Any]
         "logprobs": [each.log_probs for each in spoken],
         "env_mask": [[int(turn >= 0) for turn in each.turns] for each in spoken],
     }
+
+
+def _forbidden(rows: Sequence[Sequence[Sequence[int]]]) -> torch.Tensor:
+    """The tokens that could not be drawn in the place of each, (B, T, most), with -1 where there are fewer."""
+    most = max((len(tokens) for row in rows for tokens in row), default=0)
+    found = np.full((len(rows), max(map(len, rows)), most), -1)
+    for index, row in enumerate(rows):
+        for place, tokens in enumerate(row):
+            found[index, place, : len(tokens)] = tokens
+    return torch.from_numpy(found)
 
 
 def _padded(rows: Sequence[Sequence[float]], fill: float) -> NDArray[np.float64]:
