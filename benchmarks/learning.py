@@ -14,9 +14,10 @@ plays the test cases again with the doctors that are in DIR. `learning_table.py`
 
 All arms of a seed begin as one model (`TINY`), from scratch, that has read the same interviews, of which it has learnt
 the answers and not the questions (`READ`, each once: in place of what a language model knows of medicine). From there
-all have one budget of environment steps (`BUDGET`, each pass over a turn counted); the simulations that the planner
-makes on top are counted apart. Judged is the checkpoint with the highest accuracy on 500 validation cases. Arms that
-end in "_known" never see the held-out conditions and are judged with them and without.
+all have one budget of environment steps (`BUDGET`, each pass over a turn counted; two that are at their end long before
+have less, see `ARMS`); the simulations that the planner makes on top are counted apart. Judged is the checkpoint with
+the highest accuracy on 500 validation cases. Ablations have a budget of their own (`SHORT`) and "signed" to be compared
+with. Arms that end in "_known" never see the held-out conditions and are judged with them and without.
 
 Needs the extra `llm`.
 """
@@ -53,8 +54,10 @@ ENV_ID = "ProMed-PrimaryCare-v0"
 TINY = {"hidden": 96, "layers": 3, "length": 2048}
 READ = 100_000
 """Interviews of ten questions that all arms have read before."""
-BUDGET = 400_000
+BUDGET = 700_000
 """Environment steps (turns of a doctor) that each arm learns from then on, fine-tuning included."""
+SHORT = 400_000
+"""The same of ablations."""
 OPTIMIZER = "muon"
 TEST_CASES, VALIDATION_CASES = 1_000, 500
 SIMULATIONS = 20
@@ -88,8 +91,9 @@ class Arm:
     Attributes:
         data: Dialogues to fine-tune on: "reactive", "random", "mcts" or "mcts_long"; None for none.
         steps: Environment steps of the dialogues that fine-tuning learns from, with repetition.
+        budget: Environment steps in all, where GRPO follows.
         reward: What GRPO learns from; None for fine-tuning alone. "MATCHED*term" scales the term so that its sum in an
-            episode has the standard deviation that 2*sig_signed has among the dialogues that GRPO starts from.
+            episode has the standard deviation that `ALPHA`*sig_signed has among the dialogues that GRPO starts from.
         advantage: Of GRPO.
         options: Fields of `GRPOSettings` in which it differs from the others.
         known: Never sees the held-out conditions: learns from the split "train-known", is judged on "test-known" and,
@@ -99,6 +103,7 @@ class Arm:
     data: str | None
     steps: int = BUDGET
     reward: str | None = None
+    budget: int = BUDGET
     advantage: str = "return_to_go"
     options: Mapping[str, Any] = field(default_factory=dict)
     known: bool = False
@@ -107,6 +112,11 @@ class Arm:
     def train(self) -> str:
         """The split it learns from."""
         return "train-known" if self.known else "train"
+
+    @property
+    def total(self) -> int:
+        """Environment steps in all."""
+        return self.steps if self.reward is None else self.budget
 
     def file(self, data: str) -> str:
         """The name of a file of dialogues, without its ending."""
@@ -121,16 +131,17 @@ class Arm:
 
 
 FIRST = 100_000  # environment steps of fine-tuning before GRPO
-OUTCOME, SIGNED = "3*diagnosis + format", "2*sig_signed + 3*diagnosis + format"
+ALPHA = 8
+OUTCOME, SIGNED = "3*diagnosis + format", f"{ALPHA}*sig_signed + 3*diagnosis + format"
 ARMS: dict[str, Arm] = {
     "reactive": Arm("reactive", 200_000),  # less than the others: its curve is flat by then, and its bound is 0.480
     "sft_mcts": Arm("mcts"),
     "sft_mcts_long": Arm("mcts_long"),
     "outcome_grpo": Arm("mcts", FIRST, OUTCOME),
     "sig_grpo": Arm("mcts", FIRST, SIGNED),
-    "sig_grpo_trajectory": Arm("mcts", FIRST, SIGNED, "trajectory"),
-    "sig_grpo_standardized": Arm("mcts", FIRST, SIGNED, "standardized"),
-    "sig_grpo_paper": Arm("mcts", FIRST, SIGNED, "paper"),
+    "sig_grpo_trajectory": Arm("mcts", FIRST, SIGNED, advantage="trajectory"),
+    "sig_grpo_standardized": Arm("mcts", FIRST, SIGNED, advantage="standardized"),
+    "sig_grpo_paper": Arm("mcts", FIRST, SIGNED, 200_000, "paper"),  # less too: it has long ceased to ask
     "sft_random": Arm("random"),
     "outcome_grpo_no_sft": Arm(None, 0, OUTCOME),
     "sig_grpo_no_sft": Arm(None, 0, SIGNED),
@@ -138,20 +149,21 @@ ARMS: dict[str, Arm] = {
     "sig_grpo_unsupervised": Arm("mcts", FIRST, SIGNED, options={"answer_loss": 0.0}),
 }
 ABLATIONS: dict[str, Arm] = {
-    name: Arm("mcts", FIRST, reward)
+    name: Arm("mcts", FIRST, reward, SHORT)
     for name, reward in {
+        "signed": SIGNED,
         "softmax": "MATCHED*sig + 3*diagnosis + format",
         "uniform": "MATCHED*sig_uniform + 3*diagnosis + format",
         "given_presentation": "MATCHED*sig_signed_presentation + 3*diagnosis + format",
         "belief_gain": "MATCHED*belief_gain + 3*diagnosis + format",
         "alpha_half": "0.5*sig_signed + 3*diagnosis + format",
-        "alpha_8": "8*sig_signed + 3*diagnosis + format",
-        "beta_1": "2*sig_signed + distributed + 3*diagnosis + format",
-        "gamma_1": "2*sig_signed + diagnosis + format",
-        "futile": "2*sig_signed + 3*diagnosis + format - 0.2*futile_question",
+        "alpha_2": "2*sig_signed + 3*diagnosis + format",
+        "beta_1": f"{ALPHA}*sig_signed + distributed + 3*diagnosis + format",
+        "gamma_1": f"{ALPHA}*sig_signed + diagnosis + format",
+        "futile": f"{SIGNED} - 0.2*futile_question",
     }.items()
 }
-"""Arms that differ from `sig_grpo` in the reward; run only when they are named."""
+"""Arms that differ from "signed" in the reward; run only when they are named."""
 OUT_OF_DOMAIN: dict[str, Arm] = {
     f"{name}_known": replace(ARMS[name], known=True) for name in ("reactive", "outcome_grpo", "sig_grpo")
 }
@@ -224,7 +236,7 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
             validation_split=arm.train.replace("train", "validation"),
             advantage=arm.advantage,
             seed=seed,
-            **{**GRPO, "environment_steps": BUDGET - arm.steps, **arm.options},
+            **{**GRPO, "environment_steps": arm.budget - arm.steps, **arm.options},
         )
         train(settings, folder, resume=any(folder.glob("checkpoint-*")), quiet=True)
         seconds += time.perf_counter() - begun
@@ -233,7 +245,7 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
     return {
         "arm": name,
         "seed": seed,
-        "budget": BUDGET,
+        "budget": arm.total,
         "read": READ,
         "optimizer": OPTIMIZER,
         "reward": arm.reward if arm.reward is None else reward,
@@ -250,7 +262,7 @@ def drawn(arm: Arm, model: Path) -> list[dict[str, float]]:
     """The curve of an arm's last stage."""
     if arm.reward is None:
         return curve_of(model, 0, arm.steps)
-    return curve_of(model, arm.steps, BUDGET - arm.steps)
+    return curve_of(model, arm.steps, arm.budget - arm.steps)
 
 
 def judged(arm: Arm, model: str) -> dict[str, Any]:
@@ -337,7 +349,7 @@ def matched(reward: str, policy: LanguagePolicy) -> str:
     if "MATCHED" not in reward:
         return reward
     term = reward.partition("MATCHED*")[2].split()[0]
-    setting = Setting(ENV_ID, split="validation", reward=f"2*sig_signed + {term}")
+    setting = Setting(ENV_ID, split="validation", reward=f"{ALPHA}*sig_signed + {term}")
     cases = setting.load(256)
     played = play(policy, setting.make(cases), [case.case_id for case in cases], list(range(256)))
     ours, theirs = (np.std([rollout.terms[name] for rollout in played]) for name in ("sig_signed", term))

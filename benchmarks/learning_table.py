@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from learning import ABLATIONS, ARMS, ENV_ID, OUT_OF_DOMAIN, TEST_CASES, VALIDATION_CASES, read
+from learning import ABLATIONS, ARMS, BUDGET, ENV_ID, EVERY, OUT_OF_DOMAIN, SHORT, TEST_CASES, VALIDATION_CASES, read
 from numpy.typing import NDArray
 from promed_agents.statistics import bootstrap_interval, paired_bootstrap
 
@@ -62,27 +62,29 @@ def table() -> None:
     runs: dict[str, list[Any]] = {}
     for row in sorted(found["runs"].values(), key=lambda row: int(row["seed"])):
         runs.setdefault(row["arm"], []).append(row)
-    made = {tuple(row.get(name) for name in ("budget", "read", "optimizer")) for row in found["runs"].values()}
+    made = {(row["read"], row["optimizer"]) for row in found["runs"].values()}
     if len(made) != 1:
-        raise SystemExit(f"the runs differ in budget, reading or optimiser and cannot be compared: {sorted(made)}")
+        raise SystemExit(f"the runs differ in reading or optimiser and cannot be compared: {sorted(made)}")
+    for name, rows in runs.items():
+        if other := {row["budget"] for row in rows} - {EVERY[name].total}:
+            raise SystemExit(f"{name} was run with another budget, {sorted(other)}, and cannot be compared")
     print(f"{'doctor':26} accuracy              by seed            questions  informed  minutes")
     reference = found["references"]["test"]
     for name, row in reference.items():
         print(line(name, [row]))
-    for title, arms in {"arms": ARMS, "in place of sig_grpo's reward": ABLATIONS}.items():
+    for title, arms in {"arms": ARMS, f'"signed" and rewards in its place, {SHORT:,} steps': ABLATIONS}.items():
         print(f"-- {title}")
         for name in arms:
             if name in runs:
                 print(line(name, runs[name], float(np.mean([row["seconds"] for row in runs[name]])) / 60))
-    print("sig_grpo")
-    for name in (*ARMS, *ABLATIONS):
-        if name in runs and name != "sig_grpo" and "sig_grpo" in runs:
-            seeds = {row["seed"] for row in runs[name]}
-            print(
-                versus(
-                    name, [row for row in runs["sig_grpo"] if row["seed"] in seeds], runs[name], reference["ceiling"]
-                )
-            )
+    for ours, arms in {"sig_grpo": ARMS, "signed": ABLATIONS}.items():
+        print(ours)
+        for name in arms:
+            if name in runs and name != ours and ours in runs:
+                both = {row["seed"] for row in runs[name]} & {row["seed"] for row in runs[ours]}
+                pair = [[row for row in runs[each] if row["seed"] in both] for each in (ours, name)]
+                if both:
+                    print(versus(name, *pair, reference["ceiling"]))
     shown = {name: runs[name] for name in OUT_OF_DOMAIN if name in runs}
     for split in ("test-known", "test-held-out"):
         judged = {
@@ -98,7 +100,7 @@ def table() -> None:
             for name, rows in judged.items():
                 if name != "sig_grpo_known" and "sig_grpo_known" in judged:
                     print(versus(name, judged["sig_grpo_known"], rows, found["references"][split]["ceiling"]))
-    print(f"n = {TEST_CASES} test cases; intervals over cases, 95%; {next(iter(made))[0]:,} steps an arm")
+    print(f"n = {TEST_CASES} test cases; intervals over cases, 95%; {BUDGET:,} steps an arm")
 
 
 def plot(path: Path) -> None:
