@@ -143,27 +143,28 @@ ARMS: dict[str, Arm] = {
     "sig_grpo_standardized": Arm("mcts", FIRST, SIGNED, advantage="standardized"),
     "sig_grpo_paper": Arm("mcts", FIRST, SIGNED, 200_000, "paper"),  # less too: it has long ceased to ask
     "sft_random": Arm("random"),
-    "outcome_grpo_no_sft": Arm(None, 0, OUTCOME),
-    "sig_grpo_no_sft": Arm(None, 0, SIGNED),
-    "outcome_grpo_unsupervised": Arm("mcts", FIRST, OUTCOME, options={"answer_loss": 0.0}),
-    "sig_grpo_unsupervised": Arm("mcts", FIRST, SIGNED, options={"answer_loss": 0.0}),
 }
 ABLATIONS: dict[str, Arm] = {
-    name: Arm("mcts", FIRST, reward, SHORT)
-    for name, reward in {
-        "signed": SIGNED,
-        "softmax": "MATCHED*sig + 3*diagnosis + format",
-        "uniform": "MATCHED*sig_uniform + 3*diagnosis + format",
-        "given_presentation": "MATCHED*sig_signed_presentation + 3*diagnosis + format",
-        "belief_gain": "MATCHED*belief_gain + 3*diagnosis + format",
-        "alpha_half": "0.5*sig_signed + 3*diagnosis + format",
-        "alpha_2": "2*sig_signed + 3*diagnosis + format",
-        "beta_1": f"{ALPHA}*sig_signed + distributed + 3*diagnosis + format",
-        "gamma_1": f"{ALPHA}*sig_signed + diagnosis + format",
-        "futile": f"{SIGNED} - 0.2*futile_question",
-    }.items()
+    **{
+        name: Arm("mcts", FIRST, reward, SHORT)
+        for name, reward in {
+            "signed": SIGNED,
+            "softmax": "MATCHED*sig + 3*diagnosis + format",
+            "uniform": "MATCHED*sig_uniform + 3*diagnosis + format",
+            "given_presentation": "MATCHED*sig_signed_presentation + 3*diagnosis + format",
+            "belief_gain": "MATCHED*belief_gain + 3*diagnosis + format",
+            "alpha_0": OUTCOME,
+            "alpha_2": "2*sig_signed + 3*diagnosis + format",
+            "beta_1": f"{ALPHA}*sig_signed + distributed + 3*diagnosis + format",
+            "gamma_1": f"{ALPHA}*sig_signed + diagnosis + format",
+        }.items()
+    },
+    "no_sft": Arm(None, 0, SIGNED, SHORT),
+    "alpha_0_no_sft": Arm(None, 0, OUTCOME, SHORT),
+    "unsupervised": Arm("mcts", FIRST, SIGNED, SHORT, options={"answer_loss": 0.0}),
+    "alpha_0_unsupervised": Arm("mcts", FIRST, OUTCOME, SHORT, options={"answer_loss": 0.0}),
 }
-"""Arms that differ from "signed" in the reward; run only when they are named."""
+"""Arms to be compared with "signed", which is `sig_grpo` with fewer steps; run only when they are named."""
 OUT_OF_DOMAIN: dict[str, Arm] = {
     f"{name}_known": replace(ARMS[name], known=True) for name in ("reactive", "outcome_grpo", "sig_grpo")
 }

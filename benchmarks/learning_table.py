@@ -22,7 +22,7 @@ from learning import ABLATIONS, ARMS, BUDGET, ENV_ID, EVERY, OUT_OF_DOMAIN, SHOR
 from numpy.typing import NDArray
 from promed_agents.statistics import bootstrap_interval, paired_bootstrap
 
-DRAWN = ("reactive", "sft_mcts", "sft_mcts_long", "outcome_grpo", "sig_grpo", "sig_grpo_no_sft")
+DRAWN = ("reactive", "sft_mcts", "sft_mcts_long", "outcome_grpo", "sig_grpo")
 
 
 def bits(row: Mapping[str, Any], name: str = "correct") -> NDArray[np.float64]:
@@ -72,7 +72,10 @@ def table() -> None:
     reference = found["references"]["test"]
     for name, row in reference.items():
         print(line(name, [row]))
-    for title, arms in {"arms": ARMS, f'"signed" and rewards in its place, {SHORT:,} steps': ABLATIONS}.items():
+    for title, arms in {
+        "arms": ARMS,
+        f'"signed" and what differs from it in one thing, {SHORT:,} steps': ABLATIONS,
+    }.items():
         print(f"-- {title}")
         for name in arms:
             if name in runs:
