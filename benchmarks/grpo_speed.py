@@ -44,6 +44,7 @@ def main() -> None:
             cases=CASES,
             group_size=GROUP_SIZE,
             max_new_tokens=4,
+            no_repeat=True,
             validation_episodes=1,
             evaluations=1,
             seed=number,
@@ -98,8 +99,8 @@ def _plain(settings: GRPOSettings, length: int) -> float:
         rows = training_rows(settings)
         env = settings.setting.make(cases, num_envs=1)
         openings = []
-        for case_id in rows["case_id"]:
-            (opening,), _ = env.reset(seed=[0], options={"case_id": [case_id]})
+        for index in rows["case"]:
+            (opening,), _ = env.reset(seed=[0], options={"case_id": [cases[index].case_id]})
             openings.append([{"role": "user", "content": opening}])
         rows = rows.remove_columns("prompt").add_column("prompt", openings)
         trainer = GRPOTrainer(

@@ -251,6 +251,9 @@ def plan_command(
     ] = "paper",
     correct_only: Annotated[bool, typer.Option(help="Leave out dialogues with a wrong answer.")] = False,
     quantile: Annotated[float, typer.Option(help="Leave out returns below this quantile, from 0 to 1.")] = 0.0,
+    questions_only: Annotated[
+        bool, typer.Option(help="Give the answers the weight 0: fine-tuning learns what to ask, and not to answer.")
+    ] = False,
     facts_per_reply: FactsPerReply = 3,
     max_questions: MaxQuestions = 10,
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
@@ -258,7 +261,8 @@ def plan_command(
 ) -> None:
     """Search for the best dialogues and write them as training data.
 
-    The planner reads the case (access: record). An interrupted run goes on where it stopped, by the same command.
+    The planner reads the case (access: record), so what it asks gives the answer away: a model that reads interviews
+    too had better learn its questions only. An interrupted run goes on where it stopped, by the same command.
 
     Example: promed plan ProMed-MedQA-v0 --out plans.jsonl --simulations 100 --correct-only
     """
@@ -278,6 +282,7 @@ def plan_command(
                 workers=workers,
                 correct_only=correct_only,
                 quantile=quantile,
+                questions_only=questions_only,
                 progress=partial(progress.advance, task),
             )
     except (ProMedError, ValueError, OSError) as error:

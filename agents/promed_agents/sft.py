@@ -54,7 +54,8 @@ class SFTSettings:
         setting: The environment of the dialogues and of the validation cases.
         answers: How the doctor answers in the training data: "stated" as in the file, "key" without a confidence,
             "words" by the option's text.
-        every_turn: Learn the right answer after every turn, not only at the end (`answer_forks`).
+        every_turn: Learn the right answer after every turn, not only at the end (`answer_forks`); not in dialogues
+            whose answer has the weight 0.
         validation_split: The split of the validation cases; None for the setting's own.
         validation_episodes: How many are played.
         evaluations: How often they are played in the course of the run.
@@ -224,8 +225,8 @@ def tokenized(
     Args:
         dialogues: Chat messages of each.
         chat: How they become tokens.
-        cases: The case of each; its right answer after every turn is put behind the dialogue, and there are the columns
-            `positions` and `forks` of `answer_forks` too.
+        cases: The case of each; its right answer after every turn is put behind the dialogue, if the answer at its end
+            is to be learnt, and there are the columns `positions` and `forks` of `answer_forks` too.
         words: Those answers are by the option's text.
     """
     columns: dict[str, list[NDArray[np.int32]]] = {
@@ -235,7 +236,7 @@ def tokenized(
         row = chat.tokenize(messages)
         own = row.doctor
         branches = Forks()
-        if cases is not None:
+        if cases is not None and _learnt(messages[-1]):
             starts = [place for place in range(1, len(own)) if own[place] and not own[place - 1]]
             branches = answer_forks(cases[index], starts[:-1], chat, words=words)
         length = len(row.ids)

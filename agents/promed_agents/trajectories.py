@@ -137,7 +137,11 @@ def _row(job: Job, plan: Plan, world: RecordWorld) -> dict[str, Any]:
 
 
 def keep(
-    rows: Iterable[Mapping[str, Any]], *, correct_only: bool = False, quantile: float = 0.0
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    correct_only: bool = False,
+    quantile: float = 0.0,
+    questions_only: bool = False,
 ) -> list[Mapping[str, Any]]:
     """The rows worth keeping, in their order, no dialogue twice.
 
@@ -145,6 +149,8 @@ def keep(
         rows: Trajectories.
         correct_only: Leave out those with a wrong answer.
         quantile: Leave out those whose return lies below this quantile of what is left.
+        questions_only: Give the answers the weight 0, so that fine-tuning does not learn them, and leave out dialogues
+            without a question.
 
     Raises:
         ValueError: The quantile is not from 0 to 1.
@@ -158,7 +164,12 @@ def keep(
     if kept and quantile:
         least = float(np.quantile([row["return"] for row in kept], quantile))
         kept = [row for row in kept if row["return"] >= least]
-    return kept
+    return [_without_answer(row) for row in kept if len(row["messages"]) > 2] if questions_only else kept
+
+
+def _without_answer(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    *messages, answer = row["messages"]
+    return {**row, "messages": [*messages, {**answer, "weight": 0}]}
 
 
 def write_trajectories(
@@ -169,6 +180,7 @@ def write_trajectories(
     workers: int = 1,
     correct_only: bool = False,
     quantile: float = 0.0,
+    questions_only: bool = False,
     progress: Callable[[int], None] = lambda planned: None,
 ) -> tuple[int, int]:
     """Plan the first cases of a setting and write their trajectories; goes on with a run that was interrupted.
@@ -180,6 +192,7 @@ def write_trajectories(
         workers: Processes.
         correct_only: See `keep`.
         quantile: See `keep`.
+        questions_only: See `keep`.
         progress: Called with the number of cases planned since the last call.
 
     Returns:
@@ -225,7 +238,7 @@ def write_trajectories(
         if not done:  # nothing to go on from: leave nothing
             part.unlink(missing_ok=True)
     made = [done[case.case_id] for case in cases]
-    kept = keep(made, correct_only=correct_only, quantile=quantile)
+    kept = keep(made, correct_only=correct_only, quantile=quantile, questions_only=questions_only)
     write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
     part.unlink()
     return len(made), len(kept)

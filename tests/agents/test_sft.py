@@ -78,6 +78,20 @@ def test_only_what_the_doctor_says_has_a_label(plans):
             assert label in (-100, token)
 
 
+def test_a_dialogue_whose_answer_is_not_learnt_has_it_at_no_turn(plans):
+    _, tokenizer = load_model("tiny", SETTING, tiny=TINY)
+    chat, dialogues, all_cases = ChatFormat(tokenizer), read_chat(plans), SETTING.load_all()
+    cases = [all_cases.by_id(dialogue.case_id) for dialogue in dialogues]
+    said = [answer_as(dialogue, "stated", case) for dialogue, case in zip(dialogues, cases, strict=True)]
+    asked = [[*messages[:-1], {**messages[-1], "weight": 0}] for messages in said]
+    for messages, whole, row in zip(said, tokenized(said, chat, cases), tokenized(asked, chat, cases), strict=True):
+        length = len(row["input_ids"])
+        assert row["input_ids"] == whole["input_ids"][:length]
+        assert len(whole["input_ids"]) > length or len(messages) == 2
+        questions = [t for m in messages[:-1] if m["role"] == "assistant" for t in chat.doctor(m["content"])]
+        assert [token for token in row["shift_labels"] if token != -100] == questions
+
+
 @pytest.mark.parametrize("every_turn", [False, True])
 def test_the_trainers_loss_is_that_of_the_labels_alone(plans, tmp_path, monkeypatch, every_turn):
     """Against all logits of the forked dialogues, and a cross-entropy that leaves out what has no label."""

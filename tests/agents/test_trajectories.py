@@ -86,6 +86,20 @@ def test_what_is_kept() -> None:
         keep(rows, quantile=2)
 
 
+def test_of_questions_only_the_answers_are_not_to_be_learnt(tmp_path: Path) -> None:
+    """The same dialogues, without those that ask nothing."""
+    write_trajectories(JOB, tmp_path / "whole.jsonl", 12)
+    out = tmp_path / "questions.jsonl"
+    made, written = write_trajectories(JOB, out, 12, questions_only=True)
+    whole, rows = rows_of(tmp_path / "whole.jsonl"), rows_of(out)
+    asking = [row for row in whole if len(row["messages"]) > 2]
+    assert made == 12 and written == len(rows) == len(asking) > 0
+    for row, same in zip(rows, asking, strict=True):
+        *questions, answer = row["messages"]
+        assert answer.pop("weight") == 0
+        assert {**row, "messages": [*questions, answer]} == same
+
+
 def test_bad_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="proposer must be one of facts, catalogue"):
         Job(proposer="oracle")  # type: ignore[arg-type]

@@ -97,6 +97,7 @@ class SIGGRPOTrainer(PlaysValidation, PicksOptimizer, ScoresDoctorTokens, GRPOTr
         self.validation = validation or validation_of(settings, settings.longest_turn)
         self.rollouts: list[Rollout] = []
         self._asked: Sequence[Mapping[str, Any]] = []
+        self._cases = settings.setting.load_all()
         self._env: ConsultationVectorEnv | None = None
         with warnings.catch_warnings():  # that rollout_func is experimental is known: the tests hold it to its contract
             warnings.filterwarnings("ignore", message=".*'rollout_func'.*", category=UserWarning)
@@ -159,8 +160,9 @@ class SIGGRPOTrainer(PlaysValidation, PicksOptimizer, ScoresDoctorTokens, GRPOTr
         """Play the cases that the trainer asks for, by sampling from the model as it is now."""
         n = len(self._asked)
         if self._env is None or self._env.num_envs != n:
-            self._env = self.settings.setting.make(self.settings.setting.load_all(), num_envs=n)
-        case_ids, seeds = ([row[name] for row in self._asked] for name in ("case_id", "seed"))
+            self._env = self.settings.setting.make(self._cases, num_envs=n)
+        case_ids = [self._cases[row["case"]].case_id for row in self._asked]
+        seeds = [row["seed"] for row in self._asked]
         if self.settings.vllm is not None:
             engine = VLLMPolicy(self._by_vllm, self.chat, self._anyone)
             self.rollouts = play(engine, self._env, case_ids, seeds)
@@ -270,7 +272,11 @@ def _padded(rows: Sequence[Sequence[float]], fill: float) -> NDArray[np.float64]
 
 
 def training_rows(settings: GRPOSettings) -> Dataset:
-    """Cases to learn from: as many as the run needs, drawn by its seed; of a data set with an end in whole rounds."""
+    """Indexes of the cases to learn from, as many as the run needs, drawn by its seed; whole rounds of few cases.
+
+    A case is made when it is played; a long run needs more than fit in memory. The prompts are only there because TRL
+    counts them.
+    """
     cases = settings.setting.load_all()
     rng = np.random.default_rng(settings.seed)
     wanted = settings.updates * settings.cases
@@ -281,11 +287,10 @@ def training_rows(settings: GRPOSettings) -> Dataset:
         indexes = rng.integers(len(cases), size=wanted)
     else:
         indexes = rng.choice(len(cases), size=wanted, replace=False)
-    drawn = [cases[int(index)] for index in indexes]
     return Dataset.from_dict(
         {
-            "prompt": [[{"role": "user", "content": case.presentation}] for case in drawn],
-            "case_id": [case.case_id for case in drawn],
+            "prompt": [[{"role": "user", "content": f"case {index}"}] for index in indexes],
+            "case": indexes,
             "seed": [settings.setting.seed + index for index in range(wanted)],
         }
     )
