@@ -68,8 +68,8 @@ UPDATES = 4_000  # more than the budget allows
 GRPO: Mapping[str, Any] = {
     "updates": UPDATES,
     "evaluations": UPDATES // 20,
-    "cases": 128,
-    "group_size": 2,
+    "cases": 32,
+    "group_size": 8,
     "minibatches": 4,
     "answer_loss": 1.0,
     "answers": "words",
@@ -132,10 +132,6 @@ class Arm:
 
 FIRST = 100_000  # environment steps of fine-tuning before GRPO
 ALPHA = 8
-OF_8 = {
-    "cases": 32,
-    "group_size": 8,
-}  # as many rollouts an update; in groups of two, scaling by a group leaves signs only
 OUTCOME, SIGNED = "3*diagnosis + format", f"{ALPHA}*sig_signed + 3*diagnosis + format"
 ARMS: dict[str, Arm] = {
     "reactive": Arm("reactive", 200_000),  # less than the others: its curve is flat by then, and its bound is 0.480
@@ -143,11 +139,9 @@ ARMS: dict[str, Arm] = {
     "sft_mcts_long": Arm("mcts_long"),
     "outcome_grpo": Arm("mcts", FIRST, OUTCOME),
     "sig_grpo": Arm("mcts", FIRST, SIGNED),
-    "outcome_grpo_8": Arm("mcts", FIRST, OUTCOME, options=OF_8),
-    "sig_grpo_8": Arm("mcts", FIRST, SIGNED, options=OF_8),
-    "sig_grpo_trajectory": Arm("mcts", FIRST, SIGNED, advantage="trajectory", options=OF_8),
-    "sig_grpo_standardized": Arm("mcts", FIRST, SIGNED, advantage="standardized", options=OF_8),
-    "sig_grpo_paper": Arm("mcts", FIRST, SIGNED, 200_000, "paper", OF_8),  # less too: it has long ceased to ask
+    "sig_grpo_trajectory": Arm("mcts", FIRST, SIGNED, advantage="trajectory"),
+    "sig_grpo_standardized": Arm("mcts", FIRST, SIGNED, advantage="standardized"),
+    "sig_grpo_paper": Arm("mcts", FIRST, SIGNED, 200_000, "paper"),  # less too: it has long ceased to ask
     "sft_random": Arm("random"),
 }
 ABLATIONS: dict[str, Arm] = {
