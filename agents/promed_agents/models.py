@@ -97,18 +97,11 @@ def check_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
         ValueError: The folder is not empty and is not to be resumed; or it holds nothing to resume, or a run with other
             settings.
     """
-    told, kept = json.loads(json.dumps(settings)), out / _SETTINGS
     begun = any(out.glob("checkpoint-*"))
     if resume:
         if not begun:
             raise ValueError(f"{out} holds no checkpoint to resume from")
-        before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-        changed = [name for name in told if before.get(name) != told[name]]
-        if changed:
-            raise ValueError(
-                f"{out} was begun with {changed[0]} = {before.get(changed[0])!r}, not {told[changed[0]]!r}; resume it "
-                "with the settings it was begun with, or choose another folder"
-            )
+        _check_same(out, settings)
         return
     if begun:
         raise ValueError(f"{out} holds a run already; resume it, or choose another folder")
@@ -117,16 +110,35 @@ def check_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
         raise ValueError(f"{out} is not an empty folder; choose another")
 
 
+def _check_same(out: Path, settings: Mapping[str, Any]) -> None:
+    told, kept = json.loads(json.dumps(settings)), out / _SETTINGS
+    before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    changed = [name for name in told if before.get(name) != told[name]]
+    if changed:
+        raise ValueError(
+            f"{out} was begun with {changed[0]} = {before.get(changed[0])!r}, not {told[changed[0]]!r}; resume it "
+            "with the settings it was begun with, or choose another folder"
+        )
+
+
 def begin_run(out: Path, settings: Mapping[str, Any]) -> None:
     """Note the settings of a run in its folder."""
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / _SETTINGS, json.dumps(settings, indent=2) + "\n")
 
 
-def finished(out: Path) -> dict[str, float] | None:
-    """The validation figures of a run that has come to its end; None if it has not."""
+def finished(out: Path, settings: Mapping[str, Any]) -> dict[str, float] | None:
+    """The validation figures of a run with these settings that has come to its end; None if it has not.
+
+    Raises:
+        ValueError: The run in the folder had other settings.
+    """
     told = out / PROVENANCE
-    return _provenance(told)["validation"] if told.is_file() else None
+    if not told.is_file():
+        return None
+    _check_same(out, settings)
+    found: dict[str, float] = _provenance(told)["validation"]
+    return found
 
 
 def processes() -> int:

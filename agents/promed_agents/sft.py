@@ -145,7 +145,8 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         BackendError: The model cannot be read.
     """
     out = Path(out)
-    if resume and (figures := finished(out)) is not None:
+    run = {**asdict(settings), "data": [_hash(path) for path in settings.data]}
+    if resume and (figures := finished(out, run)) is not None:
         return figures
     validation = validation_of(settings, settings.max_new_tokens or 1)  # what may be refused comes first
     dialogues = [dialogue for path in settings.data for dialogue in read_chat(path)]
@@ -156,8 +157,6 @@ def fine_tune(settings: SFTSettings, out: str | Path, *, resume: bool = False, q
         said.append(messages)
         if settings.every_turn:
             known.append(case)
-    read = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in settings.data]
-    run = {**asdict(settings), "data": read}
     check_run(out, run, resume)
     model, tokenizer = load_model(
         settings.model, settings.setting, seed=settings.seed, tiny=settings.tiny, lora=settings.lora
@@ -262,6 +261,13 @@ def _collate(rows: Sequence[Mapping[str, list[int]]], pad_id: int) -> dict[str, 
     lengths = torch.tensor([len(row["input_ids"]) for row in rows])
     found["attention_mask"] = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
     return {**found, "labels": found["shift_labels"]}  # the library counts these
+
+
+def _hash(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _said(dialogue: Dialogue, answers: str, cases: CaseDataset | GeneratedDataset) -> tuple[list[dict[str, Any]], Case]:

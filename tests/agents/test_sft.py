@@ -240,6 +240,8 @@ def test_a_finished_run_that_is_resumed_is_left_as_it_is(doctor, plans):
     out, figures = doctor
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     assert fine_tune(settings(plans), out, resume=True) == figures
+    with pytest.raises(ValueError, match=r"begun with epochs = 2\.0, not 3\.0"):
+        fine_tune(settings(plans, epochs=3.0), out, resume=True)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 
 

@@ -360,11 +360,11 @@ def train(settings: GRPOSettings, out: str | Path, *, resume: bool = False, quie
         BackendError: The model cannot be read, or vLLM is asked for and not there.
     """
     out = Path(out)
-    if resume and (figures := finished(out)) is not None:
+    settings = replace(settings, max_new_tokens=settings.longest_turn)
+    if resume and (figures := finished(out, asdict(settings))) is not None:
         return figures
     if settings.vllm is not None and find_spec("vllm") is None:  # what may be refused comes first
         raise BackendError(f"rollouts by vllm={settings.vllm!r} need the package vllm; install it, or leave vllm out")
-    settings = replace(settings, max_new_tokens=settings.longest_turn)
     validation, rows = validation_of(settings, settings.longest_turn), training_rows(settings)
     config = config_for(settings, out, quiet=quiet)
     check_run(out, asdict(settings), resume)
