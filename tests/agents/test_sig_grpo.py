@@ -19,6 +19,7 @@ from promed_agents.models import PROVENANCE, Lora, load_model
 from promed_agents.rollout import play
 from promed_agents.setting import Setting
 from promed_agents.sig_grpo.advantages import ESTIMATORS
+from promed_agents.sig_grpo.budget import EnvironmentSteps
 from promed_agents.sig_grpo.settings import GRPOSettings
 from promed_agents.sig_grpo.trainer import SAMPLES, SIGGRPOTrainer, config_for, train, training_rows
 from promed_agents.sig_grpo.vllm_policy import VLLMPolicy
@@ -351,6 +352,20 @@ def test_the_learning_rate_falls_with_the_environment_steps_where_these_end_firs
         assert rate == pytest.approx(1e-2 * (1 - before / 50), rel=1e-6)
 
 
+def test_all_that_is_learnt_from_the_same_rollouts_has_about_one_learning_rate(tmp_path):
+    """Also from the last, when the budget is used up: the rate falls with the updates alone while they are learnt."""
+    train(settings(updates=12, evaluations=12, environment_steps=50, minibatches=3), tmp_path, quiet=True)
+    newest = max(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    state = json.loads((newest / "trainer_state.json").read_text())
+    assert state["global_step"] % 3 == 0
+    counter = EnvironmentSteps(50, 3)
+    counter.add(30)
+    counter.add(25)
+    assert [counter.share_at(step) for step in (3, 4, 5, 6)] == [1.1, 0.6, 0.6, 1.1]
+    last = [entry["learning_rate"] for entry in state["log_history"] if "learning_rate" in entry][-1]
+    assert last > 0
+
+
 def test_it_learns_what_pays(tmp_path):
     """Few questions and valid turns are paid, which a tiny model learns in seconds: no sign is wrong."""
     chosen = settings(
@@ -367,6 +382,12 @@ def test_it_learns_what_pays(tmp_path):
     history = [entry for entry in trainer.state.log_history if "rollouts/return" in entry]
     first, last = (np.mean([entry["rollouts/return"] for entry in part]) for part in (history[:3], history[-3:]))
     assert last > first + 0.2
+
+
+def test_adapters_are_learnt_without_the_dropout_that_rollouts_do_not_have(tmp_path):
+    trainer = make_trainer(tmp_path, lora=Lora(rank=2))
+    rates = [module.p for module in trainer.model.modules() if isinstance(module, torch.nn.Dropout)]
+    assert rates and not any(rates)
 
 
 def test_adapters_and_a_divergence_from_the_first_model(trained, tmp_path):

@@ -140,15 +140,14 @@ class SIGGRPOTrainer(PlaysValidation, PicksOptimizer, ScoresDoctorTokens, GRPOTr
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The learning rate falls with the share of the budget that is used up: of updates or of environment steps."""
-        most = self.settings.environment_steps
-        if self.settings.schedule != "linear" or most is None:
+        if self.settings.schedule != "linear" or self.settings.environment_steps is None:
             return super().create_scheduler(num_training_steps, optimizer)
         trainer: Any = self
         if trainer.lr_scheduler is None:
             trainer._created_lr_scheduler = True
             trainer.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
                 self.optimizer if optimizer is None else optimizer,
-                lambda step: max(0.0, 1 - max(step / num_training_steps, self._counter.taken / most)),
+                lambda step: max(0.0, 1 - max(step / num_training_steps, self._counter.share_at(step))),
             )
         return trainer.lr_scheduler
 
@@ -214,7 +213,7 @@ class SIGGRPOTrainer(PlaysValidation, PicksOptimizer, ScoresDoctorTokens, GRPOTr
 
     def _log_rollouts(self, rewards: list[list[float]], groups: NDArray[np.int64]) -> None:
         figures = gather_object([summary_of(self.rollouts)])
-        self._counter.taken += sum(map(len, rewards))
+        self._counter.add(sum(map(len, rewards)))
         self._metrics["train"]["rollouts/environment_steps"].append(float(self._counter.taken))
         for name in figures[0]:
             self._metrics["train"][f"rollouts/{name}"].append(float(np.mean([each[name] for each in figures])))
@@ -329,6 +328,7 @@ def config_for(settings: GRPOSettings, out: Path, *, quiet: bool = False) -> GRP
         scale_rewards="none",
         shuffle_dataset=False,
         activation_checkpointing=False,
+        disable_dropout=True,  # of adapters: rollouts are played without
         **precision(settings.cpu),
         ddp_broadcast_buffers=False,  # processes read their rollouts in different numbers of parts, and none changes
         use_vllm=settings.vllm is not None,
