@@ -296,6 +296,14 @@ def test_tokens_that_could_not_be_drawn_have_no_share_of_the_probability(tmp_pat
         torch.testing.assert_close(ours, own, atol=1e-5, rtol=1e-3)
 
 
+def test_a_model_that_changes_its_logits_cannot_learn_not_to_repeat_itself(tmp_path):
+    chosen = settings(no_repeat=True)
+    model, tokenizer = load_model("tiny", chosen.setting, tiny=chosen.tiny)
+    model.config.logit_scale = 2.0
+    with pytest.raises(ValueError, match="changes its logits \\(logit_scale\\)"):
+        SIGGRPOTrainer(model, tokenizer, chosen, config_for(chosen, tmp_path), training_rows(chosen))
+
+
 def test_several_optimiser_steps_on_the_same_rollouts_and_a_kill_between_updates(tmp_path):
     """Two parts, each twice: four steps an update, of which no checkpoint is in the midst; resuming changes nothing."""
     chosen = settings(minibatches=2, iterations=2, answer_loss=0.5, optimizer="muon")

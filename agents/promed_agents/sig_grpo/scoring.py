@@ -149,7 +149,7 @@ def check_logits(config: Any) -> None:
     """
     text = config.get_text_config()
     if changed := [name for name in _CHANGED if getattr(text, name, None) not in (None, 1.0)]:
-        raise ValueError(f"no_repeat cannot be learnt with: the model changes its logits ({', '.join(changed)})")
+        raise ValueError(f"no_repeat cannot be learnt by a model that changes its logits ({', '.join(changed)})")
 
 
 def _without(logits: torch.Tensor, barred: torch.Tensor) -> torch.Tensor:
