@@ -306,4 +306,4 @@ def _alternating(dialogue: Dialogue) -> list[dict[str, Any]]:
 
 
 def _learnt(message: Mapping[str, Any]) -> bool:
-    return bool(message["role"] == "assistant" and message["weight"])
+    return bool(message["role"] == "assistant" and message.get("weight", 1))
