@@ -213,7 +213,8 @@ class LanguagePolicy:
         for token, turn in zip(dialogue.completion_ids, dialogue.turns, strict=True):
             if turn >= 0 and token != self.chat.end_id:
                 turns[turn].append(token)
-        return turns + [self.chat.doctor(spoken(text))[:-1] for text in dialogue.texts]
+        heard = [self.chat.doctor(spoken(text))[:-1] for text in dialogue.texts]
+        return turns + [tokens for tokens in heard if tokens not in turns]
 
     def _choose(
         self, logits: torch.Tensor, going: torch.Tensor, forbidden: Sequence[Sequence[int]]
