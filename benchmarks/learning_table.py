@@ -1,12 +1,11 @@
-"""What came out of `learning.py`: a table, shares of gaps, and a plot.
+"""What came out of `learning.py`: tables (Markdown), shares of gaps, and a plot.
 
     python benchmarks/learning_table.py
     python benchmarks/learning_table.py --plot docs/images/learning.png
 
-Accuracy is on the first 1,000 test cases, its interval over cases (95%) of the mean over seeds. "informed" is the
-accuracy of the exact posterior after the doctor's own questions: what its asking is worth, whoever answers. A share is
-(SIG-GRPO - other) / (ceiling - other), of differences paired by case, over the seeds that both have; its interval is
-that of the difference, over the gap.
+Accuracy is on the first 1,000 test cases, its interval over cases (95%) of the mean over seeds. That of the exact
+posterior after the doctor's own questions is what its asking is worth, whoever answers. A share is (SIG-GRPO - other) /
+(ceiling - other), over the seeds that both have; its interval is that of the ratio, cases resampled.
 Drawing needs matplotlib (the extra `plot`).
 """
 
@@ -20,8 +19,41 @@ from typing import Any
 import numpy as np
 from learning import ABLATIONS, ARMS, BUDGET, ENV_ID, EVERY, OUT_OF_DOMAIN, SHORT, TEST_CASES, VALIDATION_CASES, read
 from numpy.typing import NDArray
-from promed_agents.statistics import bootstrap_interval, paired_bootstrap
+from promed_agents.statistics import bootstrap_interval, gap_closed, paired_bootstrap
 
+LABELS = {
+    "ceiling": "ceiling: all facts, exact posterior",
+    "greedy": "greedy information gain, exact posterior",
+    "mcts": "MCTS, exact posterior",
+    "script": "script, exact posterior",
+    "at_once": "at once, exact posterior",
+    "reactive": "answering at once (`reactive`)",
+    "sft_mcts": "SFT on MCTS",
+    "sft_mcts_long": "SFT on MCTS, ten questions",
+    "sft_random": "SFT on random dialogues",
+    "outcome_grpo": "GRPO on the outcome alone",
+    "sig_grpo": "SIG-GRPO (`return_to_go`)",
+    "sig_grpo_trajectory": "SIG-GRPO (`trajectory`)",
+    "sig_grpo_standardized": "SIG-GRPO (`standardized`)",
+    "sig_grpo_paper": "SIG-GRPO (`paper`: credit without a return)",
+    "signed": "as `sig_grpo`: signed Shapley values",
+    "softmax": "softmax weights, at equal deviation",
+    "uniform": "uniform weights, at equal deviation",
+    "given_presentation": "the game given the presentation, at equal deviation",
+    "belief_gain": "gain of log belief in place of SIG, at equal deviation",
+    "alpha_0": "alpha 0: the outcome alone",
+    "alpha_2": "alpha 2",
+    "beta_1": "beta 1: `distributed` too",
+    "gamma_1": "gamma 1: a third of what the diagnosis pays",
+    "no_sft": "no SFT first",
+    "alpha_0_no_sft": "no SFT first, alpha 0",
+    "unsupervised": "answers not supervised",
+    "alpha_0_unsupervised": "answers not supervised, alpha 0",
+}
+"""What arms and references are called in the tables."""
+HEADER = """
+| doctor | accuracy | seeds | questions | exact posterior after them | minutes |
+|---|---|---|---|---|---|"""
 DRAWN = ("reactive", "sft_mcts", "sft_mcts_long", "outcome_grpo", "sig_grpo")
 
 
@@ -31,29 +63,35 @@ def bits(row: Mapping[str, Any], name: str = "correct") -> NDArray[np.float64]:
 
 
 def line(name: str, rows: Sequence[Mapping[str, Any]], minutes: float | None = None) -> str:
-    """One row of the table, over seeds."""
+    """One row of a table, over seeds."""
     values = np.stack([bits(row) for row in rows])
     low, high = bootstrap_interval(values.mean(axis=0).tolist())
-    seeds = " ".join(f"{value:.3f}" for value in values.mean(axis=1)) if len(rows) > 1 else ""
     informed = [bits(row, "informed").mean() for row in rows if "informed" in row]
-    return (
-        f"{name:26} {values.mean():.3f} [{low:.3f}, {high:.3f}]  {seeds:18}"
-        f" {np.mean([row['questions'] for row in rows]):9.1f} {f'{np.mean(informed):.3f}' if informed else '':>9}"
-        f" {'' if minutes is None else f'{minutes:.0f}':>8}"
+    cells = (
+        LABELS[name.removesuffix("_known")],
+        f"{values.mean():.3f} [{low:.3f}, {high:.3f}]",
+        ", ".join(f"{value:.3f}" for value in values.mean(axis=1)) if len(rows) > 1 else "",
+        f"{np.mean([row['questions'] for row in rows]):.1f}",
+        f"{np.mean(informed):.3f}" if informed else "",
+        "" if minutes is None else f"{minutes:.0f}",
     )
+    return f"| {' | '.join(cells)} |"
 
 
 def versus(
     name: str, ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]], ceiling: Mapping[str, Any]
 ) -> str:
     """How much better one doctor is than another, paired by case."""
-    a, b = (np.stack([bits(row) for row in rows]).mean(axis=0) for rows in (ours, theirs))
-    low, high = paired_bootstrap(a.tolist(), b.tolist())
-    more, gap = a.mean() - b.mean(), bits(ceiling).mean() - b.mean()
-    return (
-        f"  over {name:21} {more:+.3f} [{low:+.3f}, {high:+.3f}], ratio {more / b.mean():+.1%}, "
-        f"share of the gap {more / gap:.2f} [{low / gap:.2f}, {high / gap:.2f}]"
+    a, b = (np.stack([bits(row) for row in rows]).mean(axis=0).tolist() for rows in (ours, theirs))
+    more, (low, high) = np.mean(a) - np.mean(b), paired_bootstrap(a, b)
+    share, interval = gap_closed(b, a, bits(ceiling).tolist())
+    told = (
+        f"- over {LABELS[name.removesuffix('_known')]}: {more:+.3f} [{low:+.3f}, {high:+.3f}], "
+        f"ratio {more / np.mean(b):+.1%}"
     )
+    if share is None or interval is None:
+        return f"{told}; the gap to the ceiling is too small for a share"
+    return f"{told}, share of the gap {share:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
 def table() -> None:
@@ -68,42 +106,39 @@ def table() -> None:
     for name, rows in runs.items():
         if other := {row["budget"] for row in rows} - {EVERY[name].total}:
             raise SystemExit(f"{name} was run with another budget, {sorted(other)}, and cannot be compared")
-    print(f"{'doctor':26} accuracy              by seed            questions  informed  minutes")
     reference = found["references"]["test"]
-    for name, row in reference.items():
-        print(line(name, [row]))
-    for title, arms in {
-        "arms": ARMS,
-        f'"signed" and what differs from it in one thing, {SHORT:,} steps': ABLATIONS,
-    }.items():
-        print(f"-- {title}")
+    for ours, arms in {"sig_grpo": ARMS, "signed": ABLATIONS}.items():
+        steps = f"{BUDGET if arms is ARMS else SHORT:,} environment steps"
+        print(f"\n{LABELS[ours]}, and others; {steps}, where not said otherwise{HEADER}")
+        if arms is ARMS:
+            for name, row in reference.items():
+                print(line(name, [row]))
         for name in arms:
             if name in runs:
                 print(line(name, runs[name], float(np.mean([row["seconds"] for row in runs[name]])) / 60))
-    for ours, arms in {"sig_grpo": ARMS, "signed": ABLATIONS}.items():
-        print(ours)
+        print(f"\n{LABELS[ours]}")
         for name in arms:
             if name in runs and name != ours and ours in runs:
                 both = {row["seed"] for row in runs[name]} & {row["seed"] for row in runs[ours]}
-                pair = [[row for row in runs[each] if row["seed"] in both] for each in (ours, name)]
+                a, b = ([row for row in runs[each] if row["seed"] in both] for each in (ours, name))
                 if both:
-                    print(versus(name, *pair, reference["ceiling"]))
+                    print(versus(name, a, b, reference["ceiling"]))
     shown = {name: runs[name] for name in OUT_OF_DOMAIN if name in runs}
     for split in ("test-known", "test-held-out"):
         judged = {
             name: [row["held_out"] if split == "test-held-out" else row for row in rows] for name, rows in shown.items()
         }
         if judged and split in found["references"]:
-            print(f"-- never saw the held-out conditions; {split}")
+            print(f"\nnever saw the held-out conditions; {split}{HEADER}")
             for name, row in found["references"][split].items():
                 print(line(name, [row]))
             for name, rows in judged.items():
                 print(line(name, rows))
-            print("sig_grpo_known")
+            print(f"\n{LABELS['sig_grpo']}")
             for name, rows in judged.items():
                 if name != "sig_grpo_known" and "sig_grpo_known" in judged:
                     print(versus(name, judged["sig_grpo_known"], rows, found["references"][split]["ceiling"]))
-    print(f"n = {TEST_CASES} test cases; intervals over cases, 95%; {BUDGET:,} steps an arm")
+    print(f"\nn = {TEST_CASES} test cases; intervals over cases, 95%")
 
 
 def plot(path: Path) -> None:

@@ -3,9 +3,10 @@
     python examples/train_tiny_doctor.py [FOLDER] [--quick]
 
 A language model of half a million parameters learns from scratch to consult in ProMed-PrimaryCare-v0: first what
-findings mean, from interviews; then from the dialogues that tree search plans on the record (both: access record), then
-by SIG-GRPO from what it earns itself. Its own access is text: it sees the dialogue and nothing else. A finished stage
-is not done again. `--quick` shows in a minute that everything runs, and learns next to nothing. Needs the extra `llm`.
+findings mean, from interviews; then to ask, from the questions that tree search plans on the record (both: access
+record), with more interviews beside them for the answers; then by SIG-GRPO from what it earns itself. Its own access is
+text: it sees the dialogue and nothing else. A finished stage is not done again. `--quick` shows in a minute that
+everything runs, and learns next to nothing. Needs the extra `llm`.
 """
 
 import argparse
@@ -51,11 +52,14 @@ def main() -> None:
     plans = folder / "plans.jsonl"
     if not plans.exists():
         job = Job(replace(SETTING, reward="2*sig"), replace(PAPER, simulations=20))
-        write_trajectories(job, plans, 64 if quick else 5_000, workers=2, correct_only=True)
+        write_trajectories(job, plans, 64 if quick else 5_000, workers=2, questions_only=True)
 
     print("3. fine-tuning")
+    beside = folder / "interviews_beside.jsonl"
+    if not beside.exists():
+        write_interviews(replace(SETTING, seed=1), beside, 16 if quick else 2_000)
     if not (folder / "sft" / "promed.json").exists():
-        table = {**sft, "data": [str(plans)], "model": str(folder / "reader")}
+        table = {**sft, "data": [str(plans), str(beside)], "model": str(folder / "reader"), "epochs": 2}
         fine_tune(from_table(SFTSettings, table, "sft"), folder / "sft", resume=begun(folder / "sft"), quiet=True)
 
     print("4. reinforcing")
