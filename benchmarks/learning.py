@@ -17,7 +17,8 @@ the answers and not the questions (`READ`, each once: in place of what a languag
 all have one budget of environment steps (`BUDGET`, each pass over a turn counted; two that are at their end long before
 have less, see `ARMS`); the simulations that the planner makes on top are counted apart. Judged is the checkpoint with
 the highest accuracy on 500 validation cases. Ablations have a budget of their own (`SHORT`) and "signed" to be compared
-with. Arms that end in "_known" never see the held-out conditions and are judged with them and without.
+with. Arms that end in "_known" never see the held-out conditions and are judged with them and without; those that end
+in "_unmet" have read of them, as all others have, and learn to consult without them.
 
 Needs the extra `llm`.
 """
@@ -96,8 +97,9 @@ class Arm:
             episode has the standard deviation that `ALPHA`*sig_signed has among the dialogues that GRPO starts from.
         advantage: Of GRPO.
         options: Fields of `GRPOSettings` in which it differs from the others.
-        known: Never sees the held-out conditions: learns from the split "train-known", is judged on "test-known" and,
-            out of domain, on "test-held-out".
+        known: Does not meet the held-out conditions: learns from the split "train-known", is judged on "test-known"
+            and, out of domain, on "test-held-out".
+        well_read: Has read of them all the same.
     """
 
     data: str | None
@@ -107,6 +109,7 @@ class Arm:
     advantage: str = "return_to_go"
     options: Mapping[str, Any] = field(default_factory=dict)
     known: bool = False
+    well_read: bool = False
 
     @property
     def train(self) -> str:
@@ -118,16 +121,25 @@ class Arm:
         """Environment steps in all."""
         return self.steps if self.reward is None else self.budget
 
+    @property
+    def reader(self) -> Arm:
+        """The arm whose reading it begins with."""
+        return replace(self, known=self.known and not self.well_read, well_read=False)
+
     def file(self, data: str) -> str:
         """The name of a file of dialogues, without its ending."""
         return f"known_{data}" if self.known else data
+
+    def fine_tuned(self, data: str, steps: int, seed: int) -> str:
+        """The folder of a model that learnt from so many turns of a file."""
+        return f"{'unmet_' if self.well_read else ''}{self.file(data)}-{steps}-{seed}"
 
     def folder(self, name: str, seed: int) -> str:
         """The folder of its last model."""
         if self.reward is not None:
             return f"{name}-{seed}"
         assert self.data is not None
-        return f"{self.file(self.data)}-{self.steps}-{seed}"
+        return self.fine_tuned(self.data, self.steps, seed)
 
 
 FIRST = 100_000  # environment steps of fine-tuning before GRPO
@@ -166,9 +178,11 @@ ABLATIONS: dict[str, Arm] = {
 }
 """Arms to be compared with "signed", which is `sig_grpo` with fewer steps; run only when they are named."""
 OUT_OF_DOMAIN: dict[str, Arm] = {
-    f"{name}_known": replace(ARMS[name], known=True) for name in ("reactive", "outcome_grpo", "sig_grpo")
+    f"{name}_{kind}": replace(ARMS[name], known=True, well_read=kind == "unmet")
+    for kind in ("known", "unmet")
+    for name in ("reactive", "outcome_grpo", "sig_grpo")
 }
-"""Arms that are judged on conditions they never saw; run only when they are named."""
+"""Arms that are judged on conditions they never met; run only when they are named."""
 EVERY = {**ARMS, **ABLATIONS, **OUT_OF_DOMAIN}
 
 
@@ -224,7 +238,7 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
     """Train one arm and play the test cases."""
     torch.set_num_threads(1)
     arm = EVERY[name]
-    model, seconds = _fine_tuned(runs, arm, "read", READ * (QUESTIONS + 1), seed, "tiny")
+    model, seconds = _fine_tuned(runs, arm.reader, "read", READ * (QUESTIONS + 1), seed, "tiny")
     if arm.data is not None:
         model, more = _fine_tuned(runs, arm, arm.data, arm.steps, seed, model)
         seconds += more
@@ -276,7 +290,7 @@ def judged(arm: Arm, model: str) -> dict[str, Any]:
 
 def _fine_tuned(runs: Path, arm: Arm, data: str, steps: int, seed: int, model: str) -> tuple[str, float]:
     """The folder of a model that learnt from so many turns of a file, trained if it is not there; and the seconds."""
-    folder = runs / f"{arm.file(data)}-{steps}-{seed}"
+    folder = runs / arm.fine_tuned(data, steps, seed)
     if not (folder / "seconds.json").exists():
         path, turns = _first(runs / f"{arm.file(data)}.jsonl", steps)
         settings = SFTSettings(
