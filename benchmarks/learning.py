@@ -7,10 +7,9 @@
     python benchmarks/learning_table.py [--plot FILE]
 
 `data` makes what fine-tuning learns from: interviews to read, one-turn answers, random interviews of ten questions,
-and the plans of MCTS that reads the case (`promed plan`, the paper's first stage; as the paper searches, which answers
-after a question or two, and "long", with ten questions). `run` trains arms that are not yet in
-`benchmarks/learning.json` and adds them; one that was interrupted goes on from its newest checkpoint in DIR. `judge`
-plays the test cases again with the doctors that are in DIR. `learning_table.py` prints what came out.
+and the plans of MCTS that reads the case (`promed plan`, the paper's first stage). `run` trains arms that are not yet
+in `benchmarks/learning.json` and adds them; one that was interrupted goes on from its newest checkpoint in DIR.
+`judge` plays the test cases again with the doctors that are in DIR. `learning_table.py` prints what came out.
 
 All arms of a seed begin as one model (`TINY`), from scratch, that has read the same interviews, of which it has learnt
 the answers and not the questions (`READ`, each once: in place of what a language model knows of medicine). From there
@@ -29,7 +28,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -90,13 +89,12 @@ class Arm:
     """One way to train, after reading.
 
     Attributes:
-        data: Dialogues to fine-tune on: "reactive", "random", "mcts" or "mcts_long"; None for none.
+        data: Dialogues to fine-tune on: "reactive", "random" or "mcts"; None for none.
         steps: Environment steps of the dialogues that fine-tuning learns from, with repetition.
         budget: Environment steps in all, where GRPO follows.
         reward: What GRPO learns from; None for fine-tuning alone. "MATCHED*term" scales the term so that its sum in an
             episode has the standard deviation that `ALPHA`*sig_signed has among the dialogues that GRPO starts from.
         advantage: Of GRPO.
-        options: Fields of `GRPOSettings` in which it differs from the others.
         known: Does not meet the held-out conditions: learns from the split "train-known", is judged on "test-known"
             and, out of domain, on "test-held-out".
         well_read: Has read of them all the same.
@@ -107,7 +105,6 @@ class Arm:
     reward: str | None = None
     budget: int = BUDGET
     advantage: str = "return_to_go"
-    options: Mapping[str, Any] = field(default_factory=dict)
     known: bool = False
     well_read: bool = False
 
@@ -148,7 +145,6 @@ OUTCOME, SIGNED = "3*diagnosis + format", f"{ALPHA}*sig_signed + 3*diagnosis + f
 ARMS: dict[str, Arm] = {
     "reactive": Arm("reactive", 200_000),  # less than the others: its curve is flat by then, and its bound is 0.480
     "sft_mcts": Arm("mcts"),
-    "sft_mcts_long": Arm("mcts_long"),
     "outcome_grpo": Arm("mcts", FIRST, OUTCOME),
     "sig_grpo": Arm("mcts", FIRST, SIGNED),
     "sig_grpo_trajectory": Arm("mcts", FIRST, SIGNED, advantage="trajectory"),
@@ -173,8 +169,6 @@ ABLATIONS: dict[str, Arm] = {
     },
     "no_sft": Arm(None, 0, SIGNED, SHORT),
     "alpha_0_no_sft": Arm(None, 0, OUTCOME, SHORT),
-    "unsupervised": Arm("mcts", FIRST, SIGNED, SHORT, options={"answer_loss": 0.0}),
-    "alpha_0_unsupervised": Arm("mcts", FIRST, OUTCOME, SHORT, options={"answer_loss": 0.0}),
 }
 """Arms to be compared with "signed", which is `sig_grpo` with fewer steps; run only when they are named."""
 OUT_OF_DOMAIN: dict[str, Arm] = {
@@ -189,12 +183,8 @@ EVERY = {**ARMS, **ABLATIONS, **OUT_OF_DOMAIN}
 def make_data(runs: Path) -> None:
     """Write the dialogues to learn from, those that are not there yet."""
     runs.mkdir(parents=True, exist_ok=True)
-    plans = {
-        "mcts": "--episodes 20000 --preset paper --reward 2*sig",
-        "mcts_long": "--episodes 8000 --preset puct --reward 2*sig_signed",
-    }
     for arm, names in (
-        (ARMS["sig_grpo"], ("read", "reactive", "random", "mcts", "mcts_long")),
+        (ARMS["sig_grpo"], ("read", "reactive", "random", "mcts")),
         (OUT_OF_DOMAIN["sig_grpo_known"], ("read", "reactive", "mcts")),
     ):
         for name in names:
@@ -207,8 +197,8 @@ def make_data(runs: Path) -> None:
                 _interviews(path, arm.train, *INTERVIEWS[name])
             else:
                 raise SystemExit(
-                    f"first: promed plan {ENV_ID} --split {arm.train} {plans[name]} "
-                    f"--simulations {SIMULATIONS} --out {path}"
+                    f"first: promed plan {ENV_ID} --split {arm.train} --episodes 20000 --preset paper "
+                    f"--reward '2*sig' --simulations {SIMULATIONS} --out {path}"
                 )
             with path.open(encoding="utf-8") as stream:
                 turns = [line.count('"role": "assistant"') for line in stream]
@@ -251,7 +241,8 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
             validation_split=arm.train.replace("train", "validation"),
             advantage=arm.advantage,
             seed=seed,
-            **{**GRPO, "environment_steps": arm.budget - arm.steps, **arm.options},
+            environment_steps=arm.budget - arm.steps,
+            **GRPO,
         )
         train(settings, folder, resume=any(folder.glob("checkpoint-*")), quiet=True)
         seconds += time.perf_counter() - begun

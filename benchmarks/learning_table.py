@@ -29,7 +29,6 @@ LABELS = {
     "at_once": "at once, exact posterior",
     "reactive": "answering at once (`reactive`)",
     "sft_mcts": "SFT on MCTS",
-    "sft_mcts_long": "SFT on MCTS, ten questions",
     "sft_random": "SFT on random dialogues",
     "outcome_grpo": "GRPO on the outcome alone",
     "sig_grpo": "SIG-GRPO (`return_to_go`)",
@@ -47,14 +46,12 @@ LABELS = {
     "gamma_1": "gamma 1: a third of what the diagnosis pays",
     "no_sft": "no SFT first",
     "alpha_0_no_sft": "no SFT first, alpha 0",
-    "unsupervised": "answers not supervised",
-    "alpha_0_unsupervised": "answers not supervised, alpha 0",
 }
 """What arms and references are called in the tables."""
 HEADER = """
 | doctor | accuracy | seeds | questions | exact posterior after them | minutes |
 |---|---|---|---|---|---|"""
-DRAWN = ("reactive", "sft_mcts", "sft_mcts_long", "outcome_grpo", "sig_grpo")
+DRAWN = ("reactive", "sft_mcts", "outcome_grpo", "sig_grpo")
 
 
 def bits(row: Mapping[str, Any], name: str = "correct") -> NDArray[np.float64]:
