@@ -189,7 +189,7 @@ def plot(path: Path) -> None:
         "(dotted: on test cases)",
         fontsize=9,
     )
-    axes.legend(loc="lower right", fontsize=8)
+    axes.legend(loc="center right", bbox_to_anchor=(1, 0.42), fontsize=8)
     figure.savefig(path, dpi=120)
 
 
