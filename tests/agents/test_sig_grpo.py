@@ -407,6 +407,17 @@ def test_adapters_and_a_divergence_from_the_first_model(trained, tmp_path):
     assert any("kl" in entry for entry in history)
 
 
+@pytest.mark.parametrize("no_repeat", [False, True])
+def test_the_divergence_from_the_first_model_begins_at_zero_and_grows(trained, tmp_path, no_repeat):
+    out, _ = trained
+    run = settings(model=str(out), kl=0.04, updates=3, no_repeat=no_repeat, learning_rate=1e-2)
+    train(run, tmp_path, quiet=True)
+    history = json.loads((tmp_path / "checkpoint-3" / "trainer_state.json").read_text())["log_history"]
+    first, *later = [entry["kl"] for entry in history if "kl" in entry]
+    assert first == pytest.approx(0, abs=1e-6)
+    assert later and max(later) > 1e-4
+
+
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})

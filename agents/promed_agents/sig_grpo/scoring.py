@@ -126,7 +126,8 @@ class ScoresDoctorTokens:
             row, column = wanted.nonzero(as_tuple=True)
             places = rows[row], column + first
             log_probs = log_probs.index_put(places, found.log_probs[0][said].float())
-            entropies = entropies.index_put(places, found.entropy[0][said].detach().float())
+            if compute_entropy:  # a model that is only compared with gives none
+                entropies = entropies.index_put(places, found.entropy[0][said].detach().float())
             if self.forbidden is None:
                 continue
             barred = self.forbidden[places[0], places[1] - input_ids.shape[1] + logits_to_keep]
@@ -136,7 +137,8 @@ class ScoresDoctorTokens:
                 logits = inner.get_output_embeddings()(hidden[0][0][said][some]).float() / this.temperature
                 free = _without(logits, barred[some]).log_softmax(dim=-1)
                 log_probs = log_probs.index_put(places, free.gather(1, input_ids[places][:, None])[:, 0])
-                entropies = entropies.index_put(places, torch.special.entr(free.detach().exp()).sum(dim=-1))
+                if compute_entropy:
+                    entropies = entropies.index_put(places, torch.special.entr(free.detach().exp()).sum(dim=-1))
         kept = slice(-logits_to_keep, None)
         return log_probs[:, kept], entropies[:, kept] if compute_entropy else None, None
 
